@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * guest.h: how the sequences reach the guest process.
+ *
+ * The sequences of domain_lock know nothing of processes or QMP; they call this table.
+ * supervisor/ implements it with QEMU, tests with a fake. All calls but park and kill are
+ * made by the one worker thread that runs the present job and return by their deadline.
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_GUEST_H
+#define LEASEHOLD_DOMAIN_LOCK_GUEST_H
+
+#include <json-glib/json-glib.h>
+#include <leasehold/lock_manager.h>
+
+typedef struct _virDomainLockGuest virDomainLockGuest;
+
+/** How the guest process ended. */
+typedef struct _virDomainLockExit {
+    gboolean known; /* FALSE: nobody saw it (the supervisor was replaced); never invented */
+    int waitStatus; /* as waitpid gave it; only if known */
+    gint64 userUsec;
+    gint64 systemUsec;
+    gint64 maxRssBytes;
+} virDomainLockExit;
+
+typedef struct _virDomainLockGuestOps {
+    /** Forks the parked child: own session, registered with the lock manager, waiting for
+     * "go" before it executes anything. Called in the main thread, before any other thread
+     * exists. The child dies if this process dies before exec. */
+    gboolean (*park)(virDomainLockGuest *guest, virLockManager *man, GError **error);
+    /** Gives an open file to the child (parked: over its socket; running: QMP getfd). */
+    gboolean (*passFd)(virDomainLockGuest *guest, int fd, const char *name, GError **error);
+    /** Lets the parked child execute @argv; returns when exec succeeded and QMP greets, or
+     * with the errno of exec, or QEMU's own words and status when it exits at once. */
+    gboolean (*exec)(virDomainLockGuest *guest, const char *const *argv, gint64 deadlineUsec,
+                     GCancellable *cancellable, GError **error);
+    /** One QMP command; returns its "return" node (transfer full). A QMP error is
+     * INTERNAL with QEMU's words; no answer by the deadline is INDETERMINATE. */
+    JsonNode *(*command)(virDomainLockGuest *guest, const char *name, JsonObject *args,
+                         gint64 deadlineUsec, GError **error);
+    /** Waits for a QMP event of this name that came after @since (a serial number from
+     * eventSerial); returns its data (transfer full, may be an empty object). */
+    JsonNode *(*waitEvent)(virDomainLockGuest *guest, const char *event, guint64 since,
+                           gint64 deadlineUsec, GCancellable *cancellable, GError **error);
+    guint64 (*eventSerial)(virDomainLockGuest *guest);
+    /** SIGTERM (graceful) or SIGKILL by pidfd; from any thread; needs neither job nor lock. */
+    void (*kill)(virDomainLockGuest *guest, gboolean graceful);
+    /** Waits until the process was reaped, with everything left in its process group and
+     * cgroup killed. */
+    gboolean (*reap)(virDomainLockGuest *guest, gint64 deadlineUsec, virDomainLockExit *result,
+                     GError **error);
+    /** 0 before park. */
+    pid_t (*getPid)(virDomainLockGuest *guest);
+} virDomainLockGuestOps;
+
+/** First member of every implementation. */
+struct _virDomainLockGuest {
+    const virDomainLockGuestOps *ops;
+};
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * domain_lock.h: whole guests under leases, for programs that run guests.
+ *
+ * Each guest has one supervisor process, which spawns QEMU and stays with it. The calls below
+ * start supervisors and talk to them over the D-Bus interface io.leasehold.Guest1 on a
+ * private socket (no bus daemon). A virDomainLock is a handle on one guest: it stays valid
+ * when the guest ends, and says so.
+ *
+ * Threads: a handle may be used by one thread at a time; event callbacks come in the
+ * GMainContext that was the thread default when the watch was added.
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_H
+#define LEASEHOLD_DOMAIN_LOCK_H
+
+#include <leasehold/lock_manager.h>
+
+G_BEGIN_DECLS
+
+typedef struct _virDomainLock virDomainLock;
+
+typedef enum {
+    VIR_DOMAIN_LOCK_STATE_STARTING = 0, /* takes leases, starts QEMU */
+    VIR_DOMAIN_LOCK_STATE_RUNNING,
+    VIR_DOMAIN_LOCK_STATE_PAUSED,
+    VIR_DOMAIN_LOCK_STATE_SHUTDOWN, /* guest finished, QEMU still flushes; leases held */
+    VIR_DOMAIN_LOCK_STATE_PMSUSPENDED,
+    VIR_DOMAIN_LOCK_STATE_SHUTOFF,
+    VIR_DOMAIN_LOCK_STATE_UNSUPERVISED, /* QEMU runs under its leases, the supervisor is gone */
+} virDomainLockState;
+
+typedef enum {
+    VIR_DOMAIN_LOCK_REASON_NONE = 0,
+    VIR_DOMAIN_LOCK_REASON_USER,
+    VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED, /* RUNNING: a shutdown was asked for */
+    VIR_DOMAIN_LOCK_REASON_LEASE_LOST,
+    VIR_DOMAIN_LOCK_REASON_IO_ERROR,
+    VIR_DOMAIN_LOCK_REASON_SHUTDOWN,  /* SHUTOFF: the guest shut itself down */
+    VIR_DOMAIN_LOCK_REASON_DESTROYED, /* SHUTOFF: by the host */
+    VIR_DOMAIN_LOCK_REASON_CRASHED,   /* QEMU died or the guest panicked */
+    VIR_DOMAIN_LOCK_REASON_FAILED,    /* never started */
+    VIR_DOMAIN_LOCK_REASON_MIGRATED,
+    VIR_DOMAIN_LOCK_REASON_SAVED,
+    VIR_DOMAIN_LOCK_REASON_UNKNOWN, /* nobody saw how it ended */
+} virDomainLockReason;
+
+/** "running", "lease-lost", ...: the words of list, show and --json. */
+const char *virDomainLockStateName(virDomainLockState state);
+const char *virDomainLockReasonName(virDomainLockReason reason);
+
+/** virDomainLockInfo: a snapshot of one guest. */
+typedef struct _virDomainLockInfo {
+    gsize structSize;
+    char *name;
+    char *uuid;
+    virDomainLockState state;
+    virDomainLockReason reason;
+    gint64 pid;           /* QEMU; 0 when none */
+    gint64 supervisorPid; /* 0 when gone */
+    char *plugin;
+    char *hostName;
+    char *onLockfailure;
+    gint64 startedUsec; /* wall clock; 0: not yet */
+    gint64 endedUsec;   /* wall clock; 0: not yet */
+    gint64 deadlineUsec; /* wall clock of a forced stop that was asked for; 0: none */
+    int waitStatus;      /* of QEMU as waitpid gave it; -1: not ended or nobody saw it */
+    char *job;           /* "starting", ...; NULL: none */
+    char *message;       /* why it failed or paused; NULL */
+    char *logPath;       /* QEMU's stderr */
+    GPtrArray *leases;   /* virLockLease */
+} virDomainLockInfo;
+void virDomainLockInfoFree(virDomainLockInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockInfo, virDomainLockInfoFree)
+
+/** One disk of a foreign command line. */
+typedef struct _virDomainLockDisk {
+    const char *path;
+    guint flags; /* virLockManagerResourceFlags */
+} virDomainLockDisk;
+
+/** A foreign command line: "run --name NAME --disk ... -- qemu-system-x86_64 ARGS". */
+typedef struct _virDomainLockCommand {
+    gsize structSize;
+    const char *name;
+    const char *uuid; /* or NULL: from -uuid, else a UUIDv5 of the name */
+    const virDomainLockDisk *disks;
+    gsize nDisks;
+    const char *const *argv; /* NULL-terminated, argv[0] is the program */
+} virDomainLockCommand;
+
+typedef enum {
+    VIR_DOMAIN_LOCK_CREATE_PAUSED = 1 << 0,
+    VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE = 1 << 1, /* permit host page cache on shared storage */
+    VIR_DOMAIN_LOCK_CREATE_TAKEOVER = 1 << 2, /* wait for dead hosts' leases until the wait's
+                                               * busyUsec, whatever that takes */
+} virDomainLockCreateFlags;
+
+/**
+ * virDomainLockCreateXML:
+ *
+ * Starts a guest from libvirt domain XML: returns when it runs (or is paused, if asked), or
+ * fails with everything undone. The supervisor outlives the caller.
+ */
+virDomainLock *virDomainLockCreateXML(virLockConfig *config, const char *xml, guint flags,
+                                      const virLockWait *wait, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+virDomainLock *virDomainLockCreateCommand(virLockConfig *config,
+                                          const virDomainLockCommand *command, guint flags,
+                                          const virLockWait *wait, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+
+/** The guest of this name or uuid that runs, or ended last, on this host; CONFIG if none. */
+virDomainLock *virDomainLockLookup(virLockConfig *config, const char *nameOrUuid,
+                                   GError **error) VIR_LOCK_WARN_UNUSED;
+typedef enum {
+    VIR_DOMAIN_LOCK_LIST_ALL = 1 << 0, /* also those that ended */
+} virDomainLockListFlags;
+/** Elements virDomainLockInfo, sorted by name. A guest that does not answer is listed too,
+ * with what its state file says and a message. */
+GPtrArray *virDomainLockList(virLockConfig *config, guint flags, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+void virDomainLockFree(virDomainLock *dom);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLock, virDomainLockFree)
+
+const char *virDomainLockGetName(virDomainLock *dom);
+const char *virDomainLockGetUuid(virDomainLock *dom);
+virDomainLockInfo *virDomainLockGetInfo(virDomainLock *dom, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+
+typedef enum {
+    VIR_DOMAIN_LOCK_SHUTDOWN_ACPI = 1 << 0,  /* default when no mode is given */
+    VIR_DOMAIN_LOCK_SHUTDOWN_AGENT = 1 << 1, /* guest agent */
+    VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK = 1 << 2, /* return when the guest is gone or it is aborted */
+} virDomainLockShutdownFlagsType;
+/**
+ * virDomainLockShutdownFlags:
+ * @timeoutSec: force the guest off after this; 0: only ask
+ */
+gboolean virDomainLockShutdownFlags(virDomainLock *dom, guint timeoutSec, guint flags,
+                                    GError **error);
+/** Withdraws the deadline; STATE when there is none. */
+gboolean virDomainLockShutdownAbort(virDomainLock *dom, GError **error);
+
+typedef enum {
+    VIR_DOMAIN_LOCK_DESTROY_GRACEFUL = 1 << 0, /* SIGTERM (flush) before SIGKILL */
+} virDomainLockDestroyFlagsType;
+/** Ends the guest at once; returns when QEMU was reaped and its leases were seen free. */
+gboolean virDomainLockDestroyFlags(virDomainLock *dom, guint flags, GError **error);
+gboolean virDomainLockSuspend(virDomainLock *dom, GError **error);
+gboolean virDomainLockResume(virDomainLock *dom, GError **error);
+gboolean virDomainLockReset(virDomainLock *dom, GError **error);
+
+/** Waits until the guest has ended. TRUE with *info (may be NULL) set. */
+gboolean virDomainLockWait(virDomainLock *dom, virDomainLockInfo **info,
+                           const virLockWait *wait, GError **error);
+
+/** virDomainLockEvent: one line of "events"; also kept in the history of the guest. */
+typedef struct _virDomainLockEvent {
+    gsize structSize;
+    char *name;
+    char *uuid;
+    gint64 timeUsec; /* wall clock */
+    char *event;     /* "STARTED", "SHUTDOWN_REQUESTED", "LEASE_LOST", "STOPPED", ... */
+    char *detail;    /* "guest", "host", ...; NULL */
+    char *message;   /* for people; NULL */
+} virDomainLockEvent;
+void virDomainLockEventFree(virDomainLockEvent *event);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockEvent, virDomainLockEventFree)
+
+/** The kept history of one guest (@nameOrUuid) or of all (NULL), oldest first. */
+GPtrArray *virDomainLockGetHistory(virLockConfig *config, const char *nameOrUuid,
+                                   GError **error) VIR_LOCK_WARN_UNUSED;
+typedef void (*virDomainLockEventFunc)(const virDomainLockEvent *event, gpointer data);
+/** Follows the events of one guest or (NULL) of all, present and to come, until the source
+ * is destroyed. */
+GSource *virDomainLockWatchEvents(virLockConfig *config, const char *nameOrUuid,
+                                  virDomainLockEventFunc func, gpointer data, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+
+G_END_DECLS
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vir_test.h: what every C test begins with: GLib's test framework speaking TAP.
+ */
+#ifndef LEASEHOLD_TESTS_VIR_TEST_H
+#define LEASEHOLD_TESTS_VIR_TEST_H
+
+#include <glib.h>
+
+/** g_test_init with "--tap" added, as automake's TAP driver expects. */
+static inline void
+virTestInit(int *argc, char ***argv)
+{
+    int n = *argc;
+    char **copy = g_new0(char *, n + 2);
+
+    copy[0] = (*argv)[0];
+    copy[1] = g_strdup("--tap");
+    for (int i = 1; i < n; i++)
+        copy[i + 1] = (*argv)[i];
+    *argc = n + 1;
+    *argv = copy;
+    g_test_init(argc, argv, NULL);
+}
+
+#define virAssertNoError(error)                                                              \
+    G_STMT_START                                                                             \
+    {                                                                                        \
+        if (error)                                                                           \
+            g_error("%s:%d: %s", __FILE__, __LINE__, (error)->message);                      \
+    }                                                                                        \
+    G_STMT_END
+
+#endif
