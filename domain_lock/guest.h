@@ -23,6 +23,14 @@ typedef struct _virDomainLockExit {
     gint64 maxRssBytes;
 } virDomainLockExit;
 
+/** The name of the event that says that the guest process ended (reap returns at once then). */
+#define VIR_DOMAIN_LOCK_GUEST_EXITED "EXITED"
+
+/** Something happened to the guest that nobody waits for: @event is a QMP event ("SHUTDOWN",
+ * "RESET", "STOP", "RESUME", "GUEST_PANICKED", ...) with its data, or
+ * VIR_DOMAIN_LOCK_GUEST_EXITED with NULL. Called in the main thread. */
+typedef void (*virDomainLockGuestFunc)(const char *event, JsonObject *data, gpointer opaque);
+
 typedef struct _virDomainLockGuestOps {
     /** Forks the parked child: own session, registered with the lock manager, waiting for
      * "go" before it executes anything. Called in the main thread, before any other thread
@@ -49,6 +57,8 @@ typedef struct _virDomainLockGuestOps {
      * cgroup killed. */
     gboolean (*reap)(virDomainLockGuest *guest, gint64 deadlineUsec, virDomainLockExit *result,
                      GError **error);
+    /** Every event from now on goes to @func too. Called once, in the main thread. */
+    void (*watch)(virDomainLockGuest *guest, virDomainLockGuestFunc func, gpointer opaque);
     /** 0 before park. */
     pid_t (*getPid)(virDomainLockGuest *guest);
 } virDomainLockGuestOps;
