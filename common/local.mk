@@ -1,1 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+
+noinst_LTLIBRARIES += common/libcommon.la
+common_libcommon_la_SOURCES = \
+	%D%/use_record.c \
+	%D%/use_record.h \
+	$(NULL)
+common_libcommon_la_LIBADD = $(GLIB_LIBS) $(GIO_LIBS)
