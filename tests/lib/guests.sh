@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# guests.sh: the boot payload (tests/payload/) as the guest of a shell test.
+#
+#     disk=$(direct_dir)/web.img; must payload_image "$disk"
+#     guest_xml web "$UUID" "$disk" >"$TEST_TMP/web.xml"
+#     ok "the guest writes" payload_writes "$disk"
+
+# payload_image IMG: a fresh bootable raw image with no records.
+payload_image() { cp --sparse=always "$top_builddir/tests/payload/payload.img" "$1"; }
+
+# payload_seq IMG: the sequence number of the newest record, 0 on a fresh image.
+payload_seq() { "$top_builddir/tests/payload/payload-check" --seq "$1"; }
+
+# payload_writes IMG [SEC]: a guest writes to it now, that is, the sequence moves on.
+payload_writes() {
+    local before
+    before=$(payload_seq "$1") || return 1
+    wait_until "${2:-10}" _payload_beyond "$1" "$before"
+}
+
+_payload_beyond() { [ "$(payload_seq "$1")" -gt "$2" ]; }
+
+# payload_check IMG: no two writers ever interleaved.
+payload_check() { "$top_builddir/tests/payload/payload-check" "$1"; }
+
+# payload_qemu_args MACHINE DEVICE IMG UUID QMP_SOCKET: fills $qemu_args with a bare QEMU on
+# that image, without leases and (locking=off) without QEMU's own image locks, for tests of the
+# payload and comparisons. DEVICE: virtio-blk, virtio-scsi, ide or sata.
+payload_qemu_args() {
+    local machine=$1 device=$2 image=$3 uuid=$4 qmp=$5
+    qemu_args=(-accel tcg -M "$machine" -m 16 -nodefaults -no-user-config -display none
+        -uuid "$uuid" -qmp "unix:$qmp,server=on,wait=off"
+        -blockdev "driver=file,filename=$image,node-name=f0,cache.direct=on,locking=off"
+        -blockdev driver=raw,file=f0,node-name=d0)
+    case $device in
+    virtio-blk) qemu_args+=(-device virtio-blk-pci,drive=d0,bootindex=1) ;;
+    virtio-scsi) qemu_args+=(-device virtio-scsi-pci -device scsi-hd,drive=d0,bootindex=1) ;;
+    ide) qemu_args+=(-device ide-hd,drive=d0,bootindex=1) ;;
+    sata) qemu_args+=(-device ahci,id=ahci0
+        -device ide-hd,bus=ahci0.0,drive=d0,bootindex=1) ;;
+    esac
+}
+
+# guest_xml NAME UUID IMG [FORMAT]: a description for leasehold run, with the payload's disk.
+guest_xml() {
+    cat <<XML
+<domain type='qemu'>
+  <name>$1</name>
+  <uuid>$2</uuid>
+  <memory unit='MiB'>16</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
+  <features><acpi/></features>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='${4:-raw}' cache='none'/>
+      <source file='$3'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+  </devices>
+</domain>
+XML
+}
+
+# qmp SOCKET STEP...
+qmp() { python3 "$top_srcdir/tests/lib/qmp.py" "$@"; }
