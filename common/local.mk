@@ -2,7 +2,12 @@
 
 noinst_LTLIBRARIES += common/libcommon.la
 common_libcommon_la_SOURCES = \
+	%D%/identity.c \
+	%D%/identity.h \
+	%D%/identity_block.c \
+	%D%/text.c \
+	%D%/text.h \
 	%D%/use_record.c \
 	%D%/use_record.h \
 	$(NULL)
-common_libcommon_la_LIBADD = $(GLIB_LIBS) $(GIO_LIBS)
+common_libcommon_la_LIBADD = $(GLIB_LIBS) $(GIO_LIBS) $(JSON_LIBS) $(BLKID_LIBS)

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * text.c: see text.h. A file name may hold a newline, an escape sequence or half a UTF-8
+ * character; printed as it is, it could forge a log line or repaint a terminal.
+ */
+#include "config.h"
+#include "common/text.h"
+
+#include <string.h>
+
+/* Printable and not one of those that only change how its neighbours look (bidirectional
+ * overrides, zero-width characters, line and paragraph separators). */
+static gboolean
+virTextIsPlain(gunichar c)
+{
+    static const GUnicodeType hidden[] = {
+        G_UNICODE_CONTROL,     G_UNICODE_FORMAT,         G_UNICODE_UNASSIGNED,
+        G_UNICODE_PRIVATE_USE, G_UNICODE_LINE_SEPARATOR, G_UNICODE_PARAGRAPH_SEPARATOR,
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(hidden); i++)
+        if (g_unichar_type(c) == hidden[i])
+            return FALSE;
+    return TRUE;
+}
+
+char *
+virTextPrintable(const char *text)
+{
+    GString *out;
+    const char *end;
+
+    if (!text)
+        return g_strdup("(none)");
+    out = g_string_new(NULL);
+    end = text + strlen(text);
+    while (text < end) {
+        gunichar c = g_utf8_get_char_validated(text, end - text);
+        gboolean valid = c != (gunichar)-1 && c != (gunichar)-2;
+        gsize len = valid ? (gsize)(g_utf8_next_char(text) - text) : 1;
+
+        if (valid && virTextIsPlain(c))
+            g_string_append_len(out, text, len);
+        else
+            for (gsize i = 0; i < len; i++)
+                g_string_append_printf(out, "\\x%02x", (guchar)text[i]);
+        text += len;
+    }
+    return g_string_free(out, FALSE);
+}

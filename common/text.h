@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * text.h: strings of strangers (paths, names, XML, messages of backends) made fit for one
+ * line of a message or a log.
+ */
+#ifndef LEASEHOLD_COMMON_TEXT_H
+#define LEASEHOLD_COMMON_TEXT_H
+
+#include <glib.h>
+
+/**
+ * virTextPrintable: a copy of @text in which control characters, invalid UTF-8 and
+ * characters that reorder or hide text are written \xNN; NULL gives "(none)". Free:
+ * g_free.
+ */
+char *virTextPrintable(const char *text);
+
+#endif
