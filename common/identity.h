@@ -9,12 +9,13 @@
  *
  *   block device      SCSI, NVMe: the WWN that the device reports ("wwid" of sysfs); a
  *                     multipath map: the WWN of its paths; an LV: the UUID of the LV;
- * other (virtio): its serial number. A partition adds its number. file on NFS       the
- * server's fsid and fileid. All hosts have to mount an export with the same major
- * protocol version: NFSv3 and NFSv4 report other fsids. file on ext2/3/4, XFS, btrfs,
- * f2fs, GFS2, OCFS2 UUID of the file system (libblkid) and inode number; on btrfs also
- * the subvolume, because inode numbers repeat in each anything else     none: CONFIG, and
- * the message names the ways out
+ *                     other (virtio): its serial number. A partition adds its number.
+ *   file on NFS       the server's fsid and fileid. All hosts have to mount an export with
+ *                     the same major protocol version: NFSv3 and NFSv4 report other fsids.
+ *   file on ext2/3/4, XFS, btrfs, f2fs, GFS2, OCFS2
+ *                     UUID of the file system (libblkid) and inode number; on btrfs also
+ *                     the subvolume, because inode numbers repeat in each
+ *   anything else     none: CONFIG, and the message names the ways out
  *
  * A whole disk and its partitions, or a volume and what lies below it, are different
  * identities: a guest gets the one or the other, never both.
@@ -44,8 +45,7 @@ char *virIdentityOfPath(const char *path, gboolean localOnly, char **why,
  */
 char *virIdentityLeaseName(const char *identity) G_GNUC_WARN_UNUSED_RESULT;
 
-/* --- the methods, for virIdentityOfPath and for tests that bring their own trees
- * ------------ */
+/* --- the methods, for virIdentityOfPath and for tests that bring their own trees --- */
 
 /** virIdentityRoots: where the kernel's files are; "/sys", "/proc", "/dev" outside tests.
  */
