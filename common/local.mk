@@ -7,6 +7,10 @@ common_libcommon_la_SOURCES = \
 	%D%/identity_block.c \
 	%D%/text.c \
 	%D%/text.h \
+	%D%/fd.c \
+	%D%/fd.h \
+	%D%/spawn.c \
+	%D%/spawn.h \
 	%D%/use_record.c \
 	%D%/use_record.h \
 	$(NULL)
