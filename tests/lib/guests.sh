@@ -6,8 +6,16 @@
 #     guest_xml web "$UUID" "$disk" >"$TEST_TMP/web.xml"
 #     ok "the guest writes" payload_writes "$disk"
 
-# payload_image IMG: a fresh bootable raw image with no records.
-payload_image() { cp --sparse=always "$top_builddir/tests/payload/payload.img" "$1"; }
+# payload_image IMG [PAUSE_MS] [deaf]: a fresh bootable raw image with no records. The pause
+# comes after each record (0: as fast as it can); deaf, it ignores the power button.
+payload_image() {
+    local pause=${2:-0} flags=0
+    [ "${3:-}" = deaf ] && flags=1
+    cp --sparse=always "$top_builddir/tests/payload/payload.img" "$1" &&
+        printf "$(printf '\\x%02x\\x%02x\\x%02x' \
+            $((pause & 255)) $((pause >> 8)) "$flags")" |
+        dd of="$1" bs=1 seek=$((0x1f0)) conv=notrunc status=none
+}
 
 # payload_seq IMG: the sequence number of the newest record, 0 on a fresh image.
 payload_seq() { "$top_builddir/tests/payload/payload-check" --seq "$1"; }
