@@ -29,7 +29,8 @@ payload_writes() {
 
 _payload_beyond() { [ "$(payload_seq "$1")" -gt "$2" ]; }
 
-# payload_check IMG: no two writers ever interleaved.
+# payload_check IMG: no two writers ever interleaved. To be judged when no guest runs: the
+# head moves on while the ring is read.
 payload_check() { "$top_builddir/tests/payload/payload-check" "$1"; }
 
 # payload_qemu_args MACHINE DEVICE IMG UUID QMP_SOCKET: fills $qemu_args with a bare QEMU on

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 EXTRA_DIST += \
+	%D%/debian-packages \
 	%D%/functions.sh \
 	%D%/guests.sh \
 	%D%/hosts.sh \
+	%D%/packages.sh \
 	%D%/qmp.py \
 	%D%/vir_test.h \
 	$(NULL)

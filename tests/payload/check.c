@@ -8,7 +8,8 @@
  * Exit status 2: there is nothing to judge, which is never OK. The proof has three parts, each
  * enough alone to tell two writers: no guest found the head changed by another (I1), the chain
  * of checksums in the ring has no hole, and no boot comes back after another one wrote. What
- * it can not see is a late write of the very newest record; payload-watch is for that.
+ * it can not see is a late write of the very newest record; payload-watch is for that. It judges
+ * a disk that nobody writes to now: of a running guest, head and ring do not fit each other.
  */
 #include "payload.h"
 
