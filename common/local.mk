@@ -5,6 +5,7 @@ common_libcommon_la_SOURCES = \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/identity_block.c \
+	%D%/lock_types.c \
 	%D%/text.c \
 	%D%/text.h \
 	%D%/fd.c \

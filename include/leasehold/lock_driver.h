@@ -44,7 +44,12 @@ G_BEGIN_DECLS
 
 #define VIR_LOCK_DRIVER_ABI_VERSION 1u
 
-/** What the plugin needs of its host; the loader serialises calls accordingly. */
+/**
+ * What the plugin needs of its host; the loader serialises calls accordingly. Calls on one
+ * object are serialised in any case, except watchDaemon and renewal, which come at any time
+ * (an acquire that waits must not look like a daemon that hangs): LOSS_EVENTS and
+ * SERIALIZE_ALL exclude each other.
+ */
 typedef enum {
     VIR_LOCK_THREAD_SERIALIZE_ALL = 0, /* one call at a time in the whole plugin */
     VIR_LOCK_THREAD_SERIALIZE_OBJECT,  /* one call at a time for each object */
@@ -57,7 +62,8 @@ typedef enum {
     VIR_LOCK_CAP_HOTPLUG = 1 << 1,        /* acquire and release while the child runs */
     VIR_LOCK_CAP_CONVERT = 1 << 2,        /* shared <-> exclusive without letting go */
     VIR_LOCK_CAP_USE_RECORDS = 1 << 3,    /* useRead, useAdvance */
-    VIR_LOCK_CAP_MIGRATE = 1 << 4,        /* bridges: reserve, settle, unreserve */
+    VIR_LOCK_CAP_MIGRATE = 1 << 4,        /* bridges: reserve, settle, unreserve; needs
+                                           * USE_RECORDS and QUERY_OWNER too */
     VIR_LOCK_CAP_QUERY_OWNER = 1 << 5,    /* queryOwner */
     VIR_LOCK_CAP_CHILD_REGISTER = 1 << 6, /* the child itself is what holds the leases */
     VIR_LOCK_CAP_LOSS_EVENTS = 1 << 7,    /* watch and renewal */
@@ -128,14 +134,8 @@ typedef struct _virLockDriverResource {
     const char *path;      /* the image or key, for messages and the index; may be NULL */
     const char *label;     /* how a message calls it: "disk /vm/web.qcow2" */
     const char *lockspace; /* of a <lease> element; NULL: the configured one */
-    guint64 wantEpoch;     /* acquire with _CHECK_EPOCH: it must be this */
     guint64 epoch;         /* out: set by acquire (as read) and useAdvance (as written) */
 } virLockDriverResource;
-
-typedef enum {
-    VIR_LOCK_DRIVER_ACQUIRE_CHECK_EPOCH = 1 << 0, /* STALE unless epoch == wantEpoch for each
-                                                   * exclusive resource */
-} virLockDriverAcquireFlags;
 
 typedef struct _virLockDriver virLockDriver;
 
@@ -163,7 +163,8 @@ struct _virLockDriver {
     /**
      * Takes all of @resources or none, for the child, in the order given. Then looks at the
      * bridge of each: a bridge that is owned makes it BUSY. resource->epoch is set for each
-     * resource of a plugin with USE_RECORDS.
+     * resource of a plugin with USE_RECORDS (the lock manager compares it with what the
+     * caller expects). @flags: none are defined, 0.
      */
     gboolean (*acquire)(gpointer objectData, virLockDriverResource *const *resources, gsize n,
                         guint flags, const virLockWait *wait, GError **error);
@@ -208,7 +209,8 @@ struct _virLockDriver {
 
     /* --- MIGRATE --------------------------------------------------------------------- */
 
-    /** Takes the bridge of each resource, exclusively, all or none. */
+    /** Takes the bridge of each resource, exclusively, all or none, and sets its epoch as
+     * read. Who holds the leases themselves is looked at by the caller, afterwards. */
     gboolean (*reserve)(gpointer objectData, virLockDriverResource *const *resources, gsize n,
                         const virLockWait *wait, GError **error);
     /** Frees the bridges. */

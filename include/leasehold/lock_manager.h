@@ -10,30 +10,41 @@
  * Supervisor: New, SetParameter, RegisterResource, GetSupervisorPath/Args, spawn that prefix
  * followed by QEMU's argv, AcquireObject, GetChild.
  *
- * Call                     permitted states            next state
- * ------------------------ --------------------------- ------------------------------------
- * New                      -                           NEW (NEW_ATTACH: HELD after
- *                                                      AcquireObject verified the child)
- * SetParameter             NEW, PARKED ("pid")         same
- * RegisterResource         NEW, PARKED                 same
- * PrepareChild             NEW                         NEW
- * RegisterChild            NEW, in the child           PARKED (child's copy)
- * SetParameter "pid"       NEW                         PARKED
- * AcquireObject            PARKED                      HELD (NEW_MIGRATE: RESERVED)
- * AcquireResource          HELD                        HELD
- * ReleaseResource          HELD                        HELD
- * AdvanceUse               HELD                        HELD
- * PrepareMigrate           HELD                        MIGRATING
- * CompleteMigrateOut       MIGRATING                   YIELDED (CANCEL: HELD)
- * CompleteMigrateIn        RESERVED                    UNSETTLED (CANCEL: RELEASED)
- * Settle                   UNSETTLED                   HELD when it returns TRUE
- * Inquire, Watch           PARKED and later            same
- * Shutdown                 any but SHUT                SHUT
- * Free                     any                         -
+ * Call                       permitted states            next state
+ * -------------------------- --------------------------- ------------------------------------
+ * New                        -                           NEW
+ * SetParameter, SetEpoch     NEW                         same
+ * RegisterResource           NEW, PREPARED, PARKED       same
+ * GetSupervisorArgs          NEW                         same
+ * PrepareChild               NEW                         PREPARED
+ * RegisterChild              PREPARED, in the child      -
+ * SetParameter "pid"         NEW, PREPARED               PARKED
+ * AcquireObject              PARKED                      HELD (NEW_MIGRATE: RESERVED;
+ *                                                        NEW_ATTACH: as found: HELD, or
+ *                                                        UNSETTLED behind bridges)
+ * AcquireResource            HELD                        HELD
+ * ReleaseResource            HELD                        HELD
+ * ConvertResource            HELD                        HELD
+ * AdvanceUse                 HELD                        HELD
+ * PrepareMigrate             HELD                        MIGRATING
+ * CompleteMigrateOut         MIGRATING                   YIELDED
+ * CompleteMigrateOut CANCEL  MIGRATING, YIELDED          HELD
+ * CompleteMigrateIn          RESERVED                    UNSETTLED
+ * CompleteMigrateIn CANCEL   RESERVED                    RELEASED
+ * Settle                     UNSETTLED                   HELD when it returns TRUE
+ * Inquire, Watch             PARKED, HELD, RESERVED,     same
+ *                            MIGRATING, YIELDED,
+ *                            UNSETTLED, RELEASED
+ * GetChild                   any but NEW, PREPARED       same
+ * GetLeases, SetFdPass, GetSupervisorPath: any           same
+ * Shutdown                   any but SHUT                SHUT when it returns TRUE
+ * Free                       any                         -
  *
- * Every other call is VIR_LOCK_ERROR_STATE and changes nothing. A virLockManager belongs to
- * the process that created it (and, for RegisterChild, to the child it forked).
- * Threads: calls on one object are serialised by the library; Watch callbacks come in the
+ * Every other call is VIR_LOCK_ERROR_STATE and changes nothing; a call that fails leaves the
+ * state as it was. A virLockManager belongs to the process that created it (and, for
+ * RegisterChild, to the child it forked); in any other process every call is STATE.
+ * Threads: calls on one object are serialised by the library, each within its own deadline;
+ * GetLeases, GetChild and Watch do not wait for a call that runs. Watch callbacks come in the
  * GMainContext in which the source was attached.
  */
 #ifndef LEASEHOLD_LOCK_MANAGER_H
@@ -43,6 +54,8 @@
 #include <sys/types.h>
 
 G_BEGIN_DECLS
+
+#pragma GCC visibility push(default)
 
 #define VIR_LOCK_WARN_UNUSED G_GNUC_WARN_UNUSED_RESULT
 
@@ -63,7 +76,8 @@ virLockConfig *virLockConfigRef(virLockConfig *config);
 void virLockConfigUnref(virLockConfig *config);
 /** The file that was read, or NULL when the defaults are in force. */
 const char *virLockConfigGetPath(virLockConfig *config);
-/** The value, or the documented default; NULL only for keys that have none. */
+/** The value, or the documented default; NULL only for keys that have none. The defaults of a
+ * plugin's group are the plugin's own (virLockManagerPluginGetKeys): here NULL. */
 const char *virLockConfigGet(virLockConfig *config, const char *group, const char *key);
 
 /* --- plugins ------------------------------------------------------------------------------ */
@@ -206,8 +220,14 @@ void virLockManagerSetFdPass(virLockManager *man, virLockManagerFdPassFunc func,
 
 /**
  * virLockManagerRegisterResource: adds a resource to what AcquireObject takes. The run lease
- * is implied by "uuid". The same lease twice: the stronger mode wins if both are read-only,
- * otherwise CONFIG names both paths.
+ * is implied by "uuid". The same lease twice is one lease if both are READONLY (a backing file
+ * of two disks), otherwise CONFIG names both paths. UNSUPPORTED if the plugin has no SHARED
+ * and @flags ask for it.
+ *
+ * READONLY and SHARED resources are held in shared mode, others exclusively. @params (may be
+ * NULL, ends with a NULL key) are for LEASE: "lockspace" chooses the lockspace; "path" and
+ * "offset" (libvirt's <target>) are for messages only: where a lease lies is the store's
+ * business.
  */
 gboolean virLockManagerRegisterResource(virLockManager *man, virLockResourceType type,
                                         const char *name, const virLockManagerParam *params,
@@ -215,8 +235,8 @@ gboolean virLockManagerRegisterResource(virLockManager *man, virLockResourceType
 
 gboolean virLockManagerPrepareChild(virLockManager *man, GError **error) VIR_LOCK_WARN_UNUSED;
 /**
- * virLockManagerRegisterChild: only in the forked child, before exec; calls only
- * async-signal-safe functions of ours. *inheritFd: a descriptor without CLOEXEC that exec
+ * virLockManagerRegisterChild: only in the forked child, before exec; takes no lock and
+ * allocates nothing of ours. *inheritFd: a descriptor without CLOEXEC that exec
  * must keep, or -1. Returns 0 or a positive errno; *message is a static string.
  */
 int virLockManagerRegisterChild(virLockManager *man, int *inheritFd, const char **message);
@@ -236,7 +256,8 @@ gboolean virLockManagerAcquireResource(virLockManager *man, virLockResourceType 
                                        const char *name, const virLockManagerParam *params,
                                        guint flags, const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
-/** Gives one resource up. The caller has made sure that nothing writes there (I3). */
+/** Gives one resource up. The caller has made sure that nothing writes there (I3). The run
+ * lease too can be given up and taken again this way (RUN, uuid). */
 gboolean virLockManagerReleaseResource(virLockManager *man, virLockResourceType type,
                                        const char *name, const virLockWait *wait,
                                        GError **error) VIR_LOCK_WARN_UNUSED;
@@ -246,7 +267,8 @@ gboolean virLockManagerConvertResource(virLockManager *man, virLockResourceType 
                                        const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
 /** Advances the use records of the run lease and of every exclusive resource whose epoch was
- * not advanced yet by this object. A plugin without USE_RECORDS: success, nothing done. */
+ * not advanced yet by this object. A plugin without USE_RECORDS: success, nothing done. After
+ * a failure some may have advanced: that only makes older memory state stale. */
 gboolean virLockManagerAdvanceUse(virLockManager *man, const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
 /** The epoch that ACQUIRE_CHECK_EPOCH compares, by lease name. */
@@ -264,15 +286,38 @@ typedef enum {
     VIR_LOCK_MANAGER_MIGRATE_CANCEL = 1 << 0,
 } virLockManagerMigrateFlags;
 
+/**
+ * virLockManagerPrepareMigrate:
+ * @uri: where the guest goes, for messages; may be NULL
+ * @ticket: (out): versioned JSON for the destination's SetParameter "ticket"; g_free
+ *
+ * Source, before the stream starts: asks the backend whether every lease is held (LOST names
+ * what is not) and every epoch is ours. All leases stay held.
+ */
 gboolean virLockManagerPrepareMigrate(virLockManager *man, const char *uri, guint flags,
                                       char **ticket, const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
+/**
+ * virLockManagerCompleteMigrateOut:
+ * @cookie: (out): the source's word for CompleteMigrateIn; NULL with CANCEL
+ *
+ * Only at QEMU's "completed" may the source give its word. With CANCEL it takes the guest
+ * back: before the word always; after it only if the run lease's bridge can be had and the
+ * run epoch has not moved (BUSY: the destination still has it; STALE: the destination ran).
+ */
 gboolean virLockManagerCompleteMigrateOut(virLockManager *man, guint flags, char **cookie,
                                           const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
+/**
+ * virLockManagerCompleteMigrateIn: destination, with the source's word and the complete
+ * stream: makes sure of the run lease's bridge and advances the run epoch by one sector.
+ * Afterwards the guest may run. CANCEL (@cookie is ignored) frees what was reserved.
+ */
 gboolean virLockManagerCompleteMigrateIn(virLockManager *man, const char *cookie, guint flags,
                                          const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
+/** Takes the leases behind the bridges and frees the bridges. What could not be settled by
+ * the deadline keeps its bridge: call again. */
 gboolean virLockManagerSettle(virLockManager *man, const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
 
@@ -296,6 +341,8 @@ GSource *virLockManagerWatch(virLockManager *man, GError **error) VIR_LOCK_WARN_
  * not (BUSY names them) by the deadline. */
 gboolean virLockManagerShutdown(virLockManager *man, const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
+
+#pragma GCC visibility pop
 
 G_END_DECLS
 

@@ -13,6 +13,9 @@
 
 G_BEGIN_DECLS
 
+/* What is declared here is exported, whatever -fvisibility the library is built with. */
+#pragma GCC visibility push(default)
+
 /** VIR_LOCK_ERROR: the one error domain of lock manager, plugins and domain_lock. */
 #define VIR_LOCK_ERROR (g_quark_from_static_string("vir-lock-error"))
 
@@ -36,6 +39,9 @@ typedef enum {
     VIR_LOCK_ERROR_CANCELLED,     /* the caller cancelled; nothing changed */
     VIR_LOCK_ERROR_INDETERMINATE, /* the outcome is unknown: neither success nor failure */
 } virLockErrorCode;
+
+/** "BUSY", "STALE", ...: the word of a code for logs and --json; "INTERNAL" for an unknown one. */
+const char *virLockErrorCodeName(int code);
 
 /** Longest lease name, without the terminating NUL (sanlock's SANLK_NAME_LEN is 48). */
 #define VIR_LOCK_NAME_MAX 47
@@ -188,11 +194,12 @@ typedef void (*virLockProgressFunc)(const virLockProgress *progress, gpointer da
 /**
  * virLockWait: the bounds of one call (I9). NULL where a virLockWait is accepted means the
  * default: VIR_LOCK_WAIT_DEFAULT_SEC, no cancellation, no progress, a busy lease is refused
- * at once.
+ * at once. The library gives plugins a complete struct with a deadline always.
  */
 typedef struct _virLockWait {
     gsize structSize;
-    gint64 deadlineUsec; /* g_get_monotonic_time() scale: the call returns by then */
+    gint64 deadlineUsec; /* g_get_monotonic_time() scale: the call returns by then; 0:
+                          * VIR_LOCK_WAIT_DEFAULT_SEC from now */
     gint64 busyUsec;     /* same scale: until when a busy lease is tried again; 0: refuse it
                           * at once. Never later than deadlineUsec. */
     GCancellable *cancellable;    /* or NULL */
@@ -235,6 +242,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virLockLease, virLockLeaseFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virLockHost, virLockHostFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virLockFinding, virLockFindingFree)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virLockStoreInfo, virLockStoreInfoFree)
+
+#pragma GCC visibility pop
 
 G_END_DECLS
 
