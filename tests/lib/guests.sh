@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # guests.sh: the boot payload (tests/payload/) as the guest of a shell test.

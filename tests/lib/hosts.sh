@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # hosts.sh: several "hosts" on one machine. Source functions.sh first, then this.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # packages.sh: what Leasehold needs of Debian 12, for ./check and ./quickstart.
