@@ -1,1 +1,30 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+
+bin_PROGRAMS += leasehold
+
+leasehold_SOURCES = \
+	%D%/cmd_complete.c \
+	%D%/cmd_doctor.c \
+	%D%/cmd_help.c \
+	%D%/cmd_host.c \
+	%D%/cmd_identify.c \
+	%D%/cmd_plugin.c \
+	%D%/cmd_store.c \
+	%D%/cmd_who.c \
+	%D%/commands.c \
+	%D%/main.c \
+	%D%/tool.h \
+	%D%/tool_error.c \
+	%D%/tool_json.c \
+	%D%/tool_options.c \
+	%D%/tool_report.c \
+	%D%/tool_table.c \
+	%D%/tool_text.c \
+	%D%/tool_wait.c \
+	$(NULL)
+
+leasehold_LDADD = \
+	lock_manager/liblock_manager_core.la \
+	common/libcommon.la \
+	$(GIO_LIBS) $(GLIB_LIBS) $(JSON_LIBS) \
+	$(NULL)

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * commands.c: the table of subcommands, the search in it and the overview that --help prints.
+ *
+ * A new subcommand is a line here, a function in a file of its own, its section in
+ * docs/man/leasehold.pod and its tests in tests/tools; `make check` compares table and page.
+ */
+#include "config.h"
+
+#include "common/text.h"
+#include "tools/tool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define VIR_TOOL_EDIT_DISTANCE_MAX 32 /* longer words are never near anything */
+
+const virToolCommand virToolCommands[] = {
+    {"who", "PATH|LEASE", "who holds the lease of a disk or guest",
+     "The argument is the path of an image, a lease name, the key of a <lease> element, "
+     "or "
+     "the uuid of\na guest.",
+     0, virToolCmdWho},
+    {"identify", "PATH", "under which lease an image is known, and why", NULL, 0,
+     virToolCmdIdentify},
+    {"store create", "PATH", "format shared storage for leases", NULL, 0,
+     virToolCmdStoreCreate},
+    {"store list", "", "leases that exist in the store", NULL, 0, virToolCmdStoreList},
+    {"store check", "", "verify the store; changes nothing", NULL, 0,
+     virToolCmdStoreCheck},
+    {"store info", "", "format and size of the store", NULL, 0, virToolCmdStoreInfo},
+    {"host join", "", "join this host to the lockspace", NULL, 0, virToolCmdHostJoin},
+    {"host leave", "", "leave the lockspace; refused while guests run", NULL, 0,
+     virToolCmdHostLeave},
+    {"host status", "", "is this host joined?",
+     "Exit status 0: joined and alive; 4: not joined.", 0, virToolCmdHostStatus},
+    {"host list", "", "hosts of the lockspace", NULL, 0, virToolCmdHostList},
+    {"plugin list", "", "lock manager plugins that are installed", NULL, 0,
+     virToolCmdPluginList},
+    {"plugin show", "NAME", "capabilities and configuration keys of a plugin", NULL, 0,
+     virToolCmdPluginShow},
+    {"doctor", "", "check configuration, programs, storage and daemons",
+     "Exit status 0: nothing found that keeps guests from running safely.", 0,
+     virToolCmdDoctor},
+    {"help", "[COMMAND]", "this overview, or the options of a command", NULL, 0,
+     virToolCmdHelp},
+    {"version", "", "version of leasehold", NULL, 0, virToolCmdVersion},
+    {"__complete", "WORD...", "candidates for bash completion", NULL,
+     VIR_TOOL_COMMAND_HIDDEN, virToolCmdComplete},
+    {NULL},
+};
+
+/* Levenshtein distance: how many letters separate what was typed from what was meant. */
+static guint
+virToolEditDistance(const char *a, const char *b)
+{
+    guint row[VIR_TOOL_EDIT_DISTANCE_MAX + 1];
+    gsize lenA = strlen(a), lenB = strlen(b);
+
+    if (lenA > VIR_TOOL_EDIT_DISTANCE_MAX || lenB > VIR_TOOL_EDIT_DISTANCE_MAX)
+        return G_MAXUINT;
+    for (guint j = 0; j <= lenB; j++)
+        row[j] = j;
+    for (guint i = 1; i <= lenA; i++) {
+        guint diagonal = row[0];
+
+        row[0] = i;
+        for (guint j = 1; j <= lenB; j++) {
+            guint replace = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            row[j] = MIN(replace, MIN(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[lenB];
+}
+
+static const char *
+virToolNearest(const char *typed)
+{
+    const char *nearest = NULL;
+    guint best = G_MAXUINT;
+
+    for (const virToolCommand *command = virToolCommands; command->name; command++) {
+        guint distance = virToolEditDistance(typed, command->name);
+
+        if (!(command->flags & VIR_TOOL_COMMAND_HIDDEN) && distance < best) {
+            best = distance;
+            nearest = command->name;
+        }
+    }
+    /* a third of the word wrong, and there is no telling what was meant */
+    return best <= MAX(1, strlen(typed) / 3) ? nearest : NULL;
+}
+
+/* The words that may follow @word ("store": "create, list, ..."), or NULL if it is no group. */
+static char *
+virToolGroupMembers(const char *word)
+{
+    GString *members = g_string_new(NULL);
+    gsize len = strlen(word);
+
+    for (const virToolCommand *command = virToolCommands; command->name; command++) {
+        if (g_str_has_prefix(command->name, word) && command->name[len] == ' ')
+            g_string_append_printf(members, "%s%s", members->len ? ", " : "",
+                                   command->name + len + 1);
+    }
+    return g_string_free(members, members->len == 0);
+}
+
+static char *
+virToolUnknownCommand(const char *first, const char *second)
+{
+    g_autofree char *members = virToolGroupMembers(first);
+    g_autofree char *typed =
+        second && members ? g_strconcat(first, " ", second, NULL) : g_strdup(first);
+    g_autofree char *shown = virTextPrintable(typed);
+    const char *nearest = virToolNearest(typed);
+
+    if (members && !second)
+        return g_strdup_printf("'%s' needs one of: %s", shown, members);
+    if (nearest)
+        return g_strdup_printf("there is no command '%s'; did you mean '%s'?", shown,
+                               nearest);
+    if (members)
+        return g_strdup_printf("there is no command '%s'; '%s' takes one of: %s", shown,
+                               first, members);
+    return g_strdup_printf("there is no command '%s'", shown);
+}
+
+const virToolCommand *
+virToolFindCommand(char *const *args, guint *used, char **problem)
+{
+    if (!args[0]) {
+        *problem = g_strdup("a command is needed");
+        return NULL;
+    }
+    for (const virToolCommand *command = virToolCommands; command->name; command++) {
+        const char *space = strchr(command->name, ' ');
+        gsize len = space ? (gsize)(space - command->name) : strlen(command->name);
+
+        if (strncmp(args[0], command->name, len) != 0 || args[0][len] != '\0')
+            continue;
+        if (space && (!args[1] || strcmp(args[1], space + 1) != 0))
+            continue;
+        *used = space ? 2 : 1;
+        return command;
+    }
+    *problem = virToolUnknownCommand(args[0], args[1]);
+    return NULL;
+}
+
+void
+virToolPrintCommands(void)
+{
+    printf("Usage: leasehold [--config FILE] [--json] [-q] COMMAND ...\n\n"
+           "Runs QEMU guests under disk leases, so that no two hosts ever write the same "
+           "disk.\n\nCommands:\n");
+    for (const virToolCommand *command = virToolCommands; command->name; command++) {
+        if (!(command->flags & VIR_TOOL_COMMAND_HIDDEN))
+            printf("  %-14s %s\n", command->name, command->summary);
+    }
+    printf("\nGlobal options, before or after COMMAND:\n"
+           "  --config FILE  configuration instead of /etc/leasehold/leasehold.conf\n"
+           "  --json         reports as JSON, for programs\n"
+           "  -q, --quiet    only errors and what was asked for\n"
+           "\n'leasehold COMMAND --help' shows the options of a command; leasehold(1) is "
+           "the "
+           "manual.\n");
+}
