@@ -87,8 +87,8 @@ virFdSetNonblock(int fd, gboolean nonblock)
     return fcntl(fd, F_SETFL, flags) < 0 ? errno : 0;
 }
 
-int
-virFdSend(int sock, const void *bytes, gsize len, int passFd)
+ssize_t
+virFdSendSome(int sock, const void *bytes, gsize len, int passFd)
 {
     union {
         struct cmsghdr header;
@@ -109,6 +109,14 @@ virFdSend(int sock, const void *bytes, gsize len, int passFd)
     do {
         n = sendmsg(sock, &msg, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+int
+virFdSend(int sock, const void *bytes, gsize len, int passFd)
+{
+    ssize_t n = virFdSendSome(sock, bytes, len, passFd);
+
     if (n < 0)
         return errno;
     return (gsize)n == len ? 0 : EMSGSIZE;

@@ -32,6 +32,9 @@ int virFdSetNonblock(int fd, gboolean nonblock);
  * Returns 0 or errno; EMSGSIZE if only part went out. Fork-safe.
  */
 int virFdSend(int sock, const void *bytes, gsize len, int passFd);
+/** As sendmsg: how many bytes of a stream went out (@passFd with the first), or -1 with
+ * errno set. Fork-safe. */
+ssize_t virFdSendSome(int sock, const void *bytes, gsize len, int passFd);
 /**
  * virFdRecv: one message of a SEQPACKET or DGRAM socket, waiting for it.
  * @len: (out): its length; 0: the peer is gone

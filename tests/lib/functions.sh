@@ -104,6 +104,11 @@ skip_all() {
     exit 0
 }
 
+# The namespaces of a host. In a chroot the root is no mount point, so its propagation can not
+# be changed; only that of /proc, which unshare does by itself.
+UNSHARE=(unshare --uts --net --mount --propagation unchanged --pid --fork --kill-child
+    --mount-proc)
+
 # ---- what the machine gives ---------------------------------------------------------------
 
 # has THING: a program of that name, or one of the facts below.
@@ -113,7 +118,7 @@ has() {
     qemu) has qemu-system-x86_64 ;;
     payload) [ -f "$top_builddir/tests/payload/payload.img" ] ;;
     direct-io) direct_dir >/dev/null ;;
-    namespaces) has root && timeout 10 unshare --uts --net --mount --pid --fork true 2>/dev/null ;;
+    namespaces) has root && timeout 10 "${UNSHARE[@]}" true 2>/dev/null ;;
     fuse) [ -r /dev/fuse ] && [ -w /dev/fuse ] ;;
     *) command -v "$1" >/dev/null ;;
     esac

@@ -74,7 +74,7 @@ host_start_daemon() {
         sanlock daemon -D -w 0 -l 0 -h 0 -U "$(id -un)" -G "$(id -gn)" -e "$name")
     if [ "$mode" = --ns ]; then
         # the daemon is not init: a test may kill it alone
-        prefix=(unshare --uts --net --mount --pid --fork --kill-child --mount-proc
+        prefix=("${UNSHARE[@]}"
             bash -c 'hostname "$0"; "$@" & echo up; while :; do wait -n; sleep 1; done' "$name")
     fi
     "${prefix[@]}" "${daemon[@]}" >>"$dir/daemon.log" 2>&1 </dev/null &
@@ -121,7 +121,7 @@ host() {
     # Inside its PID namespace: sanlock takes a client's pid from the socket, and that reads 0
     # for a process of another namespace.
     [ -z "${_host_init[$name]:-}" ] ||
-        prefix=(nsenter -t "${_host_init[$name]}" -m -u -n -p)
+        prefix=(nsenter -t "${_host_init[$name]}" -m -u -n -p -r) # -r: in a chroot too
     timeout --foreground --kill-after=5 "$TEST_TIMEOUT" "${prefix[@]}" \
         env "LEASEHOLD_CONFIG=$dir/leasehold.conf" "LEASEHOLD_TEST_HOST=$dir" \
         "SANLOCK_RUN_DIR=$dir/sl" SANLOCK_PRIVILEGED=0 "$@"

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * guest_qemu.c: the life of one QEMU process.
+ *
+ *   New --> park --> exec --> command, waitEvent ... --> kill --> reap --> Free
+ *   Attach ---------------------^
+ *
+ * Three things end the life of QEMU and each is good enough alone: SIGKILL by pidfd, the
+ * cgroup's kill, and, before exec, the end of this process. It is dead only when the kernel
+ * says so by the pidfd (all threads gone, all files closed) and nothing that it started is
+ * left (I3).
+ *
+ * pid, pidfd and cgroup are written in the main thread before any other thread exists and
+ * never change afterwards, so kill needs no lock.
+ */
+#include "supervisor/guest_qemu.h"
+#include "supervisor/cgroup.h"
+#include "supervisor/guest_log.h"
+#include "supervisor/leftovers.h"
+#include "supervisor/park.h"
+#include "supervisor/qmp.h"
+#include "common/fd.h"
+#include "common/spawn.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* How long the lock daemon may take to accept the child. Its socket is local. */
+#define PARK_TIMEOUT_SEC 10
+/* How long the parked child, or QEMU, may take to accept a file. */
+#define PASS_TIMEOUT_SEC 10
+/* A QEMU that closed its monitor is ending; this long it may take to be gone. */
+#define ENDING_USEC (2 * G_USEC_PER_SEC)
+
+typedef struct _virSupervisorGuest {
+    virDomainLockGuest base;
+    char *name;
+    char *uuid;
+    char *qmpPath;
+    GMainContext *context;
+    int logFd;
+    int listenFd; /* the monitor's socket; closed here once QEMU has it */
+
+    pid_t pid;
+    int pidfd;
+    guint64 startTime;
+    char *cgroup;
+    gboolean attached; /* not our child */
+
+    virSupervisorPark *park; /* until exec */
+    GMutex connectLock;      /* one thread reconnects */
+    virQmp *qmp;
+
+    GMutex reapLock;
+    gboolean reaped;
+    virDomainLockExit exit;
+
+    virDomainLockGuestFunc func;
+    gpointer opaque;
+    GSource *exitSource;
+} virSupervisorGuest;
+
+static virSupervisorGuest *
+toGuest(virDomainLockGuest *base)
+{
+    return (virSupervisorGuest *)base;
+}
+
+/* --- events -------------------------------------------------------------------------------- */
+
+static gboolean
+onExited(gint fd, GIOCondition condition, gpointer data)
+{
+    virSupervisorGuest *guest = data;
+
+    guest->func(VIR_DOMAIN_LOCK_GUEST_EXITED, NULL, guest->opaque);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+watchExit(virSupervisorGuest *guest)
+{
+    if (!guest->func || guest->pidfd < 0 || guest->exitSource)
+        return;
+    guest->exitSource = g_unix_fd_source_new(guest->pidfd, G_IO_IN);
+    /* after the last words of QEMU's monitor, which are in its socket by then */
+    g_source_set_priority(guest->exitSource, G_PRIORITY_DEFAULT + 10);
+    g_source_set_static_name(guest->exitSource, "guest-exit");
+    g_source_set_callback(guest->exitSource, G_SOURCE_FUNC(onExited), guest, NULL);
+    g_source_attach(guest->exitSource, guest->context);
+}
+
+static void
+guestWatch(virDomainLockGuest *base, virDomainLockGuestFunc func, gpointer opaque)
+{
+    virSupervisorGuest *guest = toGuest(base);
+
+    guest->func = func;
+    guest->opaque = opaque;
+    virQmpWatch(guest->qmp, guest->context, func, opaque);
+    watchExit(guest);
+}
+
+/* --- before exec ----------------------------------------------------------------------------- */
+
+/* Ends a child that nobody else knows of yet. */
+static void
+discardChild(virSupervisorGuest *guest)
+{
+    int status;
+
+    (void)virPidfdSendSignal(guest->pidfd, SIGKILL);
+    while (waitpid(guest->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (guest->cgroup)
+        (void)virSupervisorCgroupRemove(guest->cgroup,
+                                        g_get_monotonic_time() + ENDING_USEC);
+    g_clear_pointer(&guest->cgroup, g_free);
+    g_clear_pointer(&guest->park, virSupervisorParkFree);
+    virFdClose(g_steal_fd(&guest->pidfd));
+    guest->pid = 0;
+}
+
+static gboolean
+tellPid(virSupervisorGuest *guest, virLockManager *man, GError **error)
+{
+    g_autofree char *number = g_strdup_printf("%d", (int)guest->pid);
+
+    return !man || virLockManagerSetParameter(man, "pid", number, error);
+}
+
+static gboolean
+guestPark(virDomainLockGuest *base, virLockManager *man, GError **error)
+{
+    virSupervisorGuest *guest = toGuest(base);
+    const virSupervisorParkOptions options = {
+        .name = guest->name, .man = man, .logFd = guest->logFd, .qmpFd = guest->listenFd};
+    gint64 deadline = g_get_monotonic_time() + PARK_TIMEOUT_SEC * G_USEC_PER_SEC;
+    virProcessStat st = {0};
+
+    /* what QEMU starts and leaves behind becomes our child, to be found and ended */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+                    "cannot become subreaper: %s", g_strerror(errno));
+        return FALSE;
+    }
+    if (man && !virLockManagerPrepareChild(man, error))
+        return FALSE;
+    guest->park = virSupervisorParkNew(&options, error);
+    if (!guest->park)
+        return FALSE;
+    guest->pid = virSupervisorParkGetPid(guest->park);
+    guest->pidfd = virSupervisorParkStealPidfd(guest->park);
+    guest->cgroup = virSupervisorCgroupNew(guest->uuid, guest->pid);
+    if (!virSupervisorParkAwaitReady(guest->park, deadline, error) ||
+        !tellPid(guest, man, error)) {
+        discardChild(guest);
+        return FALSE;
+    }
+    (void)virProcessReadStat(guest->pid, &st);
+    guest->startTime = st.startTime;
+    virQmpSetProcess(guest->qmp, guest->pidfd);
+    watchExit(guest);
+    return TRUE;
+}
+
+static gboolean
+guestPassFd(virDomainLockGuest *base, int fd, const char *name, GError **error)
+{
+    virSupervisorGuest *guest = toGuest(base);
+    gint64 deadline = g_get_monotonic_time() + PASS_TIMEOUT_SEC * G_USEC_PER_SEC;
+    g_autoptr(JsonObject) args = NULL;
+    g_autoptr(JsonNode) reply = NULL;
+
+    if (guest->park)
+        return virSupervisorParkPassFd(guest->park, fd, deadline, error);
+    if (!virSupervisorGuestCheckQmp(base, deadline, error))
+        return FALSE;
+    args = json_object_new();
+    json_object_set_string_member(args, "fdname", name);
+    reply = virQmpCommand(guest->qmp, "getfd", args, fd, deadline, error);
+    return reply != NULL;
+}
+
+/* --- exec -------------------------------------------------------------------------------------- */
+
+static char *
+findProgram(const char *name, GError **error)
+{
+    char *path;
+
+    /* a path is left to the kernel: its errno says more than "not found" */
+    if (strchr(name, '/'))
+        return g_strdup(name);
+    path = g_find_program_in_path(name);
+    if (!path)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "cannot execute '%s': there is no such program in %s", name,
+                    g_getenv("PATH") ? g_getenv("PATH") : "the default PATH");
+    return path;
+}
+
+/* Our environment without what is meant for this process alone. */
+static char **
+guestEnvironment(void)
+{
+    static const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC",
+                                       "WATCHDOG_PID",  "LISTEN_FDS",
+                                       "LISTEN_PID",    "LISTEN_FDNAMES"};
+    char **env = g_get_environ();
+
+    for (gsize i = 0; i < G_N_ELEMENTS(ours); i++)
+        env = g_environ_unsetenv(env, ours[i]);
+    for (gsize i = 0; env[i];) {
+        if (g_str_has_prefix(env[i], "LEASEHOLD_")) {
+            g_autofree char *key = g_strndup(env[i], strcspn(env[i], "="));
+
+            env = g_environ_unsetenv(env, key);
+        } else {
+            i++;
+        }
+    }
+    return env;
+}
+
+/* The wait status of a child that ended, without reaping it; -1 if it cannot be had. */
+static int
+peekStatus(virSupervisorGuest *guest)
+{
+    siginfo_t info = {0};
+
+    if (guest->attached ||
+        waitid(P_PIDFD, (id_t)guest->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+        info.si_pid == 0)
+        return -1;
+    return info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
+                                      : W_EXITCODE(0, info.si_status);
+}
+
+/* QEMU did not come up: if it ended, its status and last words are the better message. */
+static void
+explainEarlyEnd(virSupervisorGuest *guest, goffset logStart, GError **error)
+{
+    g_autofree char *how = NULL;
+    g_autofree char *words = NULL;
+    int status;
+
+    /* a monitor that closed means a QEMU that is ending, one that is silent does not */
+    if (!virPidfdWait(guest->pidfd, (*error)->code == VIR_LOCK_ERROR_TIMEOUT
+                                        ? 0
+                                        : g_get_monotonic_time() + ENDING_USEC))
+        return;
+    status = peekStatus(guest);
+    how = status < 0 ? g_strdup("ended") : virSpawnDescribeStatus(status);
+    words = virSupervisorLogTail(guest->logFd, logStart);
+    g_clear_error(error);
+    g_set_error(error, VIR_LOCK_ERROR,
+                status >= 0 && WIFEXITED(status) ? VIR_LOCK_ERROR_CONFIG
+                                                 : VIR_LOCK_ERROR_INTERNAL,
+                "QEMU %s at once%s%s", how, *words ? ": " : " and said nothing", words);
+}
+
+static gboolean
+guestExec(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec,
+          GCancellable *cancellable, GError **error)
+{
+    virSupervisorGuest *guest = toGuest(base);
+    g_autofree char *file = NULL;
+    g_auto(GStrv) env = guestEnvironment();
+    GError *cause = NULL;
+    goffset logStart;
+
+    if (!guest->park) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "guest '%s' has no parked process", guest->name);
+        return FALSE;
+    }
+    file = findProgram(argv[0], error);
+    if (!file)
+        return FALSE;
+    virSupervisorLogCommand(guest->logFd, file, argv);
+    logStart = virSupervisorLogEnd(guest->logFd);
+    if (!virSupervisorParkGo(guest->park, file, argv, (const char *const *)env,
+                             deadlineUsec, error))
+        return FALSE;
+    g_clear_pointer(&guest->park, virSupervisorParkFree);
+    /* now only QEMU has the socket: when it ends, the connection does */
+    virFdClose(g_steal_fd(&guest->listenFd));
+    if (virQmpConnect(guest->qmp, deadlineUsec, cancellable, &cause))
+        return TRUE;
+    if (!g_cancellable_is_cancelled(cancellable))
+        explainEarlyEnd(guest, logStart, &cause);
+    g_propagate_prefixed_error(error, cause, "cannot start guest '%s': ", guest->name);
+    return FALSE;
+}
+
+/* --- QMP ----------------------------------------------------------------------------------------- */
+
+gboolean
+virSupervisorGuestCheckQmp(virDomainLockGuest *base, gint64 deadlineUsec, GError **error)
+{
+    virSupervisorGuest *guest = toGuest(base);
+    gboolean ok = TRUE;
+
+    if (guest->park || guest->pidfd < 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "QEMU of guest '%s' is not executed yet", guest->name);
+        return FALSE;
+    }
+    g_mutex_lock(&guest->connectLock);
+    if (!virQmpIsConnected(guest->qmp)) {
+        if (virPidfdWait(guest->pidfd, 0)) {
+            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                        "QEMU of guest '%s' has ended", guest->name);
+            ok = FALSE;
+        } else {
+            ok = virQmpConnect(guest->qmp, deadlineUsec, NULL, error);
+        }
+    }
+    g_mutex_unlock(&guest->connectLock);
+    return ok;
+}
+
+static JsonNode *
+guestCommand(virDomainLockGuest *base, const char *name, JsonObject *args,
+             gint64 deadlineUsec, GError **error)
+{
+    if (!virSupervisorGuestCheckQmp(base, deadlineUsec, error))
+        return NULL;
+    return virQmpCommand(toGuest(base)->qmp, name, args, -1, deadlineUsec, error);
+}
+
+static JsonNode *
+guestWaitEvent(virDomainLockGuest *base, const char *event, guint64 since,
+               gint64 deadlineUsec, GCancellable *cancellable, GError **error)
+{
+    if (!virSupervisorGuestCheckQmp(base, deadlineUsec, error))
+        return NULL;
+    return virQmpWaitEvent(toGuest(base)->qmp, event, since, deadlineUsec, cancellable,
+                           error);
+}
+
+static guint64
+guestEventSerial(virDomainLockGuest *base)
+{
+    return virQmpEventSerial(toGuest(base)->qmp);
+}
+
+/* --- the end ------------------------------------------------------------------------------------- */
+
+static void
+guestKill(virDomainLockGuest *base, gboolean graceful)
+{
+    virSupervisorGuest *guest = toGuest(base);
+
+    if (guest->pidfd < 0)
+        return;
+    (void)virPidfdSendSignal(guest->pidfd, graceful ? SIGTERM : SIGKILL);
+    if (!graceful && guest->cgroup)
+        virSupervisorCgroupKill(guest->cgroup);
+}
+
+/* With reapLock held; the process is known to have ended. */
+static void
+collectStatus(virSupervisorGuest *guest)
+{
+    struct rusage usage = {0};
+    int status = 0;
+    pid_t rc = -1;
+
+    while (!guest->attached && (rc = wait4(guest->pid, &status, 0, &usage)) < 0 &&
+           errno == EINTR)
+        continue;
+    guest->reaped = TRUE;
+    guest->exit.known = rc == guest->pid;
+    if (!guest->exit.known)
+        return;
+    guest->exit.waitStatus = status;
+    guest->exit.userUsec =
+        usage.ru_utime.tv_sec * G_USEC_PER_SEC + usage.ru_utime.tv_usec;
+    guest->exit.systemUsec =
+        usage.ru_stime.tv_sec * G_USEC_PER_SEC + usage.ru_stime.tv_usec;
+    guest->exit.maxRssBytes = (gint64)usage.ru_maxrss * 1024;
+}
+
+static void
+setStillAliveError(virSupervisorGuest *guest, GError **error)
+{
+    virProcessStat st = {.state = '?'};
+
+    (void)virProcessReadStat(guest->pid, &st);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+                "QEMU of guest '%s' (process %d, state %c) did not end in time%s",
+                guest->name, (int)guest->pid, st.state,
+                st.state == 'D' ? ": it waits in the kernel for its storage" : "");
+}
+
+/* Ends what QEMU left behind. With reapLock held. */
+static gboolean
+endLeftovers(virSupervisorGuest *guest, gint64 deadlineUsec, GError **error)
+{
+    virSupervisorLeftoversKind kind = guest->attached ? VIR_SUPERVISOR_LEFTOVERS_SESSION
+                                                      : VIR_SUPERVISOR_LEFTOVERS_OURS;
+    g_autofree char *alive = NULL;
+
+    if (guest->cgroup)
+        virSupervisorCgroupKill(guest->cgroup);
+    alive = virSupervisorLeftoversEnd(kind, guest->pid, deadlineUsec);
+    if (!alive && guest->cgroup &&
+        !virSupervisorCgroupRemove(guest->cgroup, deadlineUsec))
+        alive = g_strdup_printf("processes in %s", guest->cgroup);
+    if (!alive)
+        return TRUE;
+    g_set_error(
+        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+        "QEMU of guest '%s' ended, but what it started lives on and keeps its leases: "
+        "%s",
+        guest->name, alive);
+    return FALSE;
+}
+
+static gboolean
+guestReap(virDomainLockGuest *base, gint64 deadlineUsec, virDomainLockExit *result,
+          GError **error)
+{
+    virSupervisorGuest *guest = toGuest(base);
+    gboolean ok;
+
+    if (guest->pidfd < 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "guest '%s' has no process", guest->name);
+        return FALSE;
+    }
+    if (!virPidfdWait(guest->pidfd, deadlineUsec)) {
+        setStillAliveError(guest, error);
+        return FALSE;
+    }
+    g_mutex_lock(&guest->reapLock);
+    if (!guest->reaped)
+        collectStatus(guest);
+    ok = endLeftovers(guest, deadlineUsec, error);
+    if (result)
+        *result = guest->exit;
+    g_mutex_unlock(&guest->reapLock);
+    (void)unlink(guest->qmpPath);
+    return ok;
+}
+
+static pid_t
+guestGetPid(virDomainLockGuest *base)
+{
+    return toGuest(base)->pid;
+}
+
+/* --- making one ---------------------------------------------------------------------------------- */
+
+static const virDomainLockGuestOps guestOps = {
+    .park = guestPark,
+    .passFd = guestPassFd,
+    .exec = guestExec,
+    .command = guestCommand,
+    .waitEvent = guestWaitEvent,
+    .eventSerial = guestEventSerial,
+    .kill = guestKill,
+    .reap = guestReap,
+    .watch = guestWatch,
+    .getPid = guestGetPid,
+};
+
+static virSupervisorGuest *
+newGuest(const virSupervisorGuestOptions *options, GError **error)
+{
+    virSupervisorGuest *guest = g_new0(virSupervisorGuest, 1);
+
+    guest->base.ops = &guestOps;
+    guest->name = g_strdup(options->name);
+    guest->uuid = g_strdup(options->uuid);
+    guest->qmpPath = g_build_filename(options->runDir, "qmp", NULL);
+    guest->context = options->context;
+    guest->listenFd = guest->pidfd = -1;
+    guest->qmp = virQmpNew(guest->qmpPath);
+    g_mutex_init(&guest->connectLock);
+    g_mutex_init(&guest->reapLock);
+    guest->logFd = virSupervisorLogOpen(options->logPath, error);
+    if (guest->logFd >= 0)
+        return guest;
+    virSupervisorGuestFree(&guest->base);
+    return NULL;
+}
+
+virDomainLockGuest *
+virSupervisorGuestNew(const virSupervisorGuestOptions *options, GError **error)
+{
+    virSupervisorGuest *guest = newGuest(options, error);
+
+    if (!guest)
+        return NULL;
+    guest->listenFd = virUnixListen(guest->qmpPath, SOCK_STREAM, error);
+    if (guest->listenFd >= 0)
+        return &guest->base;
+    virSupervisorGuestFree(&guest->base);
+    return NULL;
+}
+
+virDomainLockGuest *
+virSupervisorGuestAttach(const virSupervisorGuestOptions *options, pid_t pid,
+                         guint64 startTime, gint64 deadlineUsec, GError **error)
+{
+    virSupervisorGuest *guest = newGuest(options, error);
+    g_autoptr(GError) cause = NULL;
+
+    if (!guest)
+        return NULL;
+    guest->attached = TRUE;
+    guest->pid = pid;
+    guest->startTime = startTime;
+    guest->pidfd = virPidfdOpenExact(pid, startTime);
+    if (guest->pidfd < 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "guest '%s' does not run any more: process %d is %s", guest->name,
+                    (int)pid, errno == ESRCH ? "gone" : g_strerror(errno));
+        virSupervisorGuestFree(&guest->base);
+        return NULL;
+    }
+    guest->cgroup = virSupervisorCgroupFind(guest->uuid, pid);
+    virQmpSetProcess(guest->qmp, guest->pidfd);
+    if (!virQmpConnect(guest->qmp, deadlineUsec, NULL, &cause))
+        g_clear_error(&cause);
+    return &guest->base;
+}
+
+void
+virSupervisorGuestFree(virDomainLockGuest *base)
+{
+    virSupervisorGuest *guest = toGuest(base);
+
+    if (!guest)
+        return;
+    if (guest->exitSource) {
+        g_source_destroy(guest->exitSource);
+        g_source_unref(guest->exitSource);
+    }
+    virSupervisorParkFree(guest->park);
+    virQmpFree(guest->qmp);
+    virFdClose(guest->logFd);
+    virFdClose(guest->listenFd);
+    virFdClose(guest->pidfd);
+    g_mutex_clear(&guest->connectLock);
+    g_mutex_clear(&guest->reapLock);
+    g_free(guest->cgroup);
+    g_free(guest->qmpPath);
+    g_free(guest->uuid);
+    g_free(guest->name);
+    g_free(guest);
+}
+
+int
+virSupervisorGuestGetQmpFd(virDomainLockGuest *base)
+{
+    return toGuest(base)->listenFd;
+}
+
+guint64
+virSupervisorGuestGetStartTime(virDomainLockGuest *base)
+{
+    return toGuest(base)->startTime;
+}
+
+const char *
+virSupervisorGuestGetCgroup(virDomainLockGuest *base)
+{
+    return toGuest(base)->cgroup;
+}

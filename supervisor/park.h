@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * park.h: the child that is QEMU-to-be: forked and registered with the lock daemon first,
+ * told what to execute only when all its leases are held (I2).
+ */
+#ifndef LEASEHOLD_SUPERVISOR_PARK_H
+#define LEASEHOLD_SUPERVISOR_PARK_H
+
+#include <leasehold/lock_manager.h>
+
+typedef struct _virSupervisorPark virSupervisorPark;
+
+typedef struct _virSupervisorParkOptions {
+    const char *name;    /* guest name, for messages */
+    virLockManager *man; /* registers the child; NULL: nothing to register with */
+    int logFd;           /* its stdout and stderr */
+    int qmpFd;           /* kept open for QEMU, at the same number */
+} virSupervisorParkOptions;
+
+/**
+ * virSupervisorParkNew:
+ *
+ * Forks the child; in the main thread, before any other thread exists. It does not wait:
+ * virSupervisorParkAwaitReady does, so that the caller can give the child its cgroup between.
+ * The child dies if this process does before exec.
+ */
+virSupervisorPark *virSupervisorParkNew(const virSupervisorParkOptions *options,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Frees our side; a child that still is parked ends by itself. Does not reap. */
+void virSupervisorParkFree(virSupervisorPark *park);
+
+pid_t virSupervisorParkGetPid(const virSupervisorPark *park);
+/** Owned by the park until stolen; CLOEXEC. */
+int virSupervisorParkStealPidfd(virSupervisorPark *park);
+
+/** Waits until the child said that the lock daemon accepted it. UNAVAILABLE or CONFIG with
+ * the step that failed otherwise. */
+gboolean virSupervisorParkAwaitReady(virSupervisorPark *park, gint64 deadlineUsec,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Gives the child a copy of @fd that exec keeps; TRUE when it said that it has it. */
+gboolean virSupervisorParkPassFd(virSupervisorPark *park, int fd, gint64 deadlineUsec,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * virSupervisorParkGo:
+ * @file: executed as it is (no PATH search)
+ *
+ * TRUE: exec succeeded, or the child died in this instant: its pidfd tells. FALSE: nothing
+ * was executed and the child is ending.
+ */
+gboolean virSupervisorParkGo(virSupervisorPark *park, const char *file,
+                             const char *const *argv, const char *const *envp,
+                             gint64 deadlineUsec,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+#endif

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * qmp.c: who reads the socket.
+ *
+ * There is one stream and several who want something from it. A thread that waits (for a
+ * reply, for an event) reads itself if no other thread does; then it is the reader, polls
+ * without the lock, and what it reads for others it announces on the condition. Meanwhile
+ * the main loop polls the same socket; whoever comes first reads all there is, under the
+ * lock. If that was the main loop, it rings the reader's eventfd: a poll that lost the race
+ * would sleep on although its reply is here. So calls work with and without a running main
+ * loop, and nothing polls by time.
+ *
+ * Lock order: sendLock, lock, then GLib's own. No callback is called under a lock.
+ *
+ * The descriptor is closed only by those who hold the lock while nobody polls it; a broken
+ * connection is shut down first, which wakes every poll.
+ */
+#include "supervisor/qmp.h"
+#include "supervisor/json_framer.h"
+#include "supervisor/qmp_events.h"
+#include "common/fd.h"
+#include "common/text.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One turn of the main loop reads at most this much, so that a chatty QEMU cannot starve
+ * the control socket and the timers. */
+#define READ_PER_TURN (1024 * 1024)
+
+typedef struct _virQmpSource {
+    GSource parent;
+    virQmp *qmp;
+} virQmpSource;
+
+/* One command that waits for its reply; lives on the caller's stack. */
+typedef struct _virQmpSlot {
+    gint64 id;
+    JsonNode *reply; /* the whole message */
+} virQmpSlot;
+
+struct _virQmp {
+    char *path;
+    GMutex sendLock; /* one message at a time goes out, whole */
+
+    GMutex lock; /* all below */
+    GCond cond;  /* something arrived, or the reader is leaving */
+    int fd;
+    int ringFd; /* eventfd that wakes the reader */
+    int pidfd;  /* of QEMU, not ours; -1: not known */
+    gboolean connected;
+    gboolean reading; /* a thread polls fd without the lock */
+    gboolean greeted;
+    GError *broken; /* why the connection ended; NULL before the first one */
+    virJsonFramer framer;
+    GSList *slots; /* virQmpSlot */
+    gint64 lastId;
+    virQmpEvents *events;
+
+    GSource *source;
+    gpointer sourceTag;
+    virQmpEventFunc func;
+    gpointer opaque;
+};
+
+static void
+ring(virQmp *qmp)
+{
+    guint64 one = 1;
+
+    if (qmp->reading)
+        (void)virFdWriteFull(qmp->ringFd, &one, sizeof(one));
+    g_cond_broadcast(&qmp->cond);
+}
+
+/* Takes @cause. */
+static void
+breakLocked(virQmp *qmp, GError *cause)
+{
+    if (!qmp->connected) {
+        g_error_free(cause);
+        return;
+    }
+    qmp->connected = FALSE;
+    g_clear_error(&qmp->broken);
+    qmp->broken = cause;
+    (void)shutdown(qmp->fd, SHUT_RDWR);
+    if (qmp->sourceTag)
+        g_source_remove_unix_fd(qmp->source, g_steal_pointer(&qmp->sourceTag));
+    virJsonFramerClear(&qmp->framer);
+    ring(qmp);
+}
+
+static void
+pushEvent(virQmp *qmp, JsonObject *message)
+{
+    if (!virQmpEventsPush(qmp->events, message)) {
+        breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
+                                     "QEMU sent more events than can be kept"));
+        return;
+    }
+    /* the main loop may not see the bytes, because a waiting call took them */
+    if (qmp->source)
+        g_source_set_ready_time(qmp->source, 0);
+}
+
+/* Takes @node. */
+static void
+dispatchMessage(virQmp *qmp, JsonNode *node)
+{
+    g_autoptr(JsonNode) message = node;
+    JsonObject *object = json_node_get_object(message);
+    JsonNode *id = json_object_get_member(object, "id");
+
+    if (json_object_has_member(object, "event")) {
+        pushEvent(qmp, object);
+    } else if (json_object_has_member(object, "QMP") && !qmp->greeted) {
+        qmp->greeted = TRUE;
+    } else if (id && json_node_get_value_type(id) == G_TYPE_INT64) {
+        for (GSList *at = qmp->slots; at; at = at->next) {
+            virQmpSlot *slot = at->data;
+
+            if (slot->id == json_node_get_int(id) && !slot->reply)
+                slot->reply = g_steal_pointer(&message);
+        }
+    } else {
+        breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
+                                     "QEMU sent a message that answers nothing"));
+    }
+}
+
+static void
+parseLocked(virQmp *qmp)
+{
+    GError *cause = NULL;
+    JsonNode *node;
+
+    while (qmp->connected && (node = virJsonFramerNext(&qmp->framer, &cause)))
+        dispatchMessage(qmp, node);
+    if (cause) {
+        g_prefix_error(&cause, "QEMU broke the monitor protocol: ");
+        breakLocked(qmp, cause);
+    }
+}
+
+/* Reads what is there, at most READ_PER_TURN, and wakes those who wait. */
+static void
+readLocked(virQmp *qmp)
+{
+    char bytes[8192];
+    gsize total = 0;
+
+    while (qmp->connected && total < READ_PER_TURN) {
+        ssize_t n = recv(qmp->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            break;
+        if (n <= 0) {
+            breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                                         "QEMU closed its monitor%s%s", n < 0 ? ": " : "",
+                                         n < 0 ? g_strerror(errno) : ""));
+            break;
+        }
+        total += (gsize)n;
+        virJsonFramerFeed(&qmp->framer, bytes, (gsize)n);
+        parseLocked(qmp);
+    }
+    ring(qmp);
+}
+
+/* As the reader: sleeps until bytes come, somebody rings, QEMU ends, or the deadline. */
+static void
+pollUnlocked(virQmp *qmp, gint64 deadlineUsec)
+{
+    struct pollfd pollers[3] = {{.fd = qmp->fd, .events = POLLIN},
+                                {.fd = qmp->ringFd, .events = POLLIN},
+                                {.fd = qmp->pidfd, .events = POLLIN}};
+    guint64 rung;
+
+    qmp->reading = TRUE;
+    g_mutex_unlock(&qmp->lock);
+    (void)poll(pollers, 3, virPollTimeoutMsec(deadlineUsec));
+    g_mutex_lock(&qmp->lock);
+    qmp->reading = FALSE;
+    if (pollers[1].revents)
+        (void)!read(qmp->ringFd, &rung, sizeof(rung));
+    readLocked(qmp);
+    /* its socket may be held open by what it started: nobody will answer there */
+    if (pollers[2].revents)
+        breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                                     "QEMU has ended"));
+}
+
+typedef gboolean (*virQmpCondition)(virQmp *qmp, gpointer data);
+
+/* Waits, with the lock held, until @condition holds. FALSE: disconnected, cancelled or the
+ * deadline passed; the caller tells which. The condition is looked at first. */
+static gboolean
+waitLocked(virQmp *qmp, virQmpCondition condition, gpointer data, gint64 deadlineUsec,
+           GCancellable *cancellable)
+{
+    while (!condition(qmp, data)) {
+        if (!qmp->connected || g_cancellable_is_cancelled(cancellable) ||
+            g_get_monotonic_time() >= deadlineUsec)
+            return FALSE;
+        if (qmp->reading) {
+            (void)g_cond_wait_until(&qmp->cond, &qmp->lock, deadlineUsec);
+        } else {
+            pollUnlocked(qmp, deadlineUsec);
+        }
+    }
+    /* whoever slept on the condition may have to become the reader now */
+    g_cond_broadcast(&qmp->cond);
+    return TRUE;
+}
+
+static void
+onCancelled(GCancellable *cancellable, gpointer data)
+{
+    virQmp *qmp = data;
+
+    g_mutex_lock(&qmp->lock);
+    ring(qmp);
+    g_mutex_unlock(&qmp->lock);
+}
+
+static gboolean
+waitCondition(virQmp *qmp, virQmpCondition condition, gpointer data, gint64 deadlineUsec,
+              GCancellable *cancellable)
+{
+    /* connected and disconnected without the lock: the handler takes it */
+    gulong handler =
+        cancellable
+            ? g_cancellable_connect(cancellable, G_CALLBACK(onCancelled), qmp, NULL)
+            : 0;
+    gboolean done;
+
+    g_mutex_lock(&qmp->lock);
+    done = waitLocked(qmp, condition, data, deadlineUsec, cancellable);
+    if (!done)
+        g_cond_broadcast(&qmp->cond);
+    g_mutex_unlock(&qmp->lock);
+    if (cancellable)
+        g_cancellable_disconnect(cancellable, handler);
+    return done;
+}
+
+/* Says why a wait failed; what was awaited is @what. */
+static void
+setWaitError(virQmp *qmp, const char *what, GCancellable *cancellable, GError **error)
+{
+    g_mutex_lock(&qmp->lock);
+    if (!qmp->connected)
+        g_set_error(error, VIR_LOCK_ERROR,
+                    qmp->broken ? qmp->broken->code : VIR_LOCK_ERROR_UNAVAILABLE,
+                    "waited for %s: %s", what,
+                    qmp->broken ? qmp->broken->message : "QEMU is not connected");
+    else if (g_cancellable_is_cancelled(cancellable))
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED,
+                    "waiting for %s was cancelled", what);
+    else
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+                    "%s did not come in time", what);
+    g_mutex_unlock(&qmp->lock);
+}
+
+/* --- commands --------------------------------------------------------------------------- */
+
+/* Waits until the socket takes bytes; reads meanwhile, because a QEMU that cannot get rid of
+ * its events does not read commands either. */
+static gboolean
+waitWritable(virQmp *qmp, gint64 deadlineUsec)
+{
+    struct pollfd poller = {.fd = qmp->fd, .events = POLLOUT | POLLIN};
+    int timeoutMsec = virPollTimeoutMsec(deadlineUsec);
+
+    if (poll(&poller, 1, timeoutMsec) == 0)
+        return FALSE;
+    if (poller.revents & POLLIN) {
+        g_mutex_lock(&qmp->lock);
+        readLocked(qmp);
+        g_mutex_unlock(&qmp->lock);
+    }
+    return timeoutMsec > 0;
+}
+
+/* With sendLock held. Returns how many bytes of @text went out. */
+static gsize
+sendBytes(virQmp *qmp, const char *text, gsize len, int passFd, gint64 deadlineUsec)
+{
+    gsize sent = 0;
+
+    while (sent < len && virQmpIsConnected(qmp)) {
+        ssize_t n =
+            virFdSendSome(qmp->fd, text + sent, len - sent, sent == 0 ? passFd : -1);
+
+        if (n >= 0)
+            sent += (gsize)n;
+        else if (errno != EAGAIN || !waitWritable(qmp, deadlineUsec))
+            break;
+    }
+    return sent;
+}
+
+static char *
+formatCommand(const char *name, JsonObject *args, gint64 id)
+{
+    g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+    g_autofree char *text = NULL;
+    JsonObject *object = json_object_new();
+
+    json_object_set_string_member(object, "execute", name);
+    if (args)
+        json_object_set_object_member(object, "arguments", json_object_ref(args));
+    json_object_set_int_member(object, "id", id);
+    json_node_take_object(node, object);
+    text = json_to_string(node, FALSE);
+    return g_strconcat(text, "\n", NULL);
+}
+
+/* Sends the whole command or, for QEMU, nothing. */
+static gboolean
+sendCommand(virQmp *qmp, const char *text, int passFd, gint64 deadlineUsec)
+{
+    gsize len = strlen(text);
+    gsize sent;
+
+    g_mutex_lock(&qmp->sendLock);
+    sent = sendBytes(qmp, text, len, passFd, deadlineUsec);
+    g_mutex_unlock(&qmp->sendLock);
+    if (sent > 0 && sent < len) {
+        /* the rest of it would be taken for a part of the next command */
+        g_mutex_lock(&qmp->lock);
+        breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                                     "QEMU does not read its monitor"));
+        g_mutex_unlock(&qmp->lock);
+    }
+    return sent == len;
+}
+
+static gboolean
+isAnswered(virQmp *qmp, gpointer data)
+{
+    return ((virQmpSlot *)data)->reply != NULL;
+}
+
+static JsonNode *
+resultOf(const char *name, JsonNode *reply, GError **error)
+{
+    JsonObject *object = json_node_get_object(reply);
+    JsonNode *problem = json_object_get_member(object, "error");
+    const char *desc = NULL;
+    g_autofree char *words = NULL;
+
+    if (json_object_has_member(object, "return"))
+        return json_object_dup_member(object, "return");
+    if (problem && JSON_NODE_HOLDS_OBJECT(problem))
+        desc = json_object_get_string_member_with_default(json_node_get_object(problem),
+                                                          "desc", NULL);
+    words = virTextPrintable(desc);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL, "QEMU refused '%s': %s",
+                name, words);
+    return NULL;
+}
+
+static void
+addSlot(virQmp *qmp, virQmpSlot *slot)
+{
+    g_mutex_lock(&qmp->lock);
+    slot->id = ++qmp->lastId;
+    qmp->slots = g_slist_prepend(qmp->slots, slot);
+    g_mutex_unlock(&qmp->lock);
+}
+
+static void
+removeSlot(virQmp *qmp, virQmpSlot *slot)
+{
+    g_mutex_lock(&qmp->lock);
+    qmp->slots = g_slist_remove(qmp->slots, slot);
+    g_mutex_unlock(&qmp->lock);
+}
+
+JsonNode *
+virQmpCommand(virQmp *qmp, const char *name, JsonObject *args, int passFd,
+              gint64 deadlineUsec, GError **error)
+{
+    virQmpSlot slot = {0};
+    g_autoptr(JsonNode) reply = NULL;
+    g_autofree char *text = NULL;
+    g_autofree char *what = g_strdup_printf("the answer to '%s'", name);
+    gboolean sent;
+
+    addSlot(qmp, &slot);
+    text = formatCommand(name, args, slot.id);
+    sent = sendCommand(qmp, text, passFd, deadlineUsec);
+    if (sent)
+        (void)waitCondition(qmp, isAnswered, &slot, deadlineUsec, NULL);
+    removeSlot(qmp, &slot);
+    reply = slot.reply;
+    if (reply)
+        return resultOf(name, reply, error);
+    setWaitError(qmp, what, NULL, error);
+    if (sent && error && *error)
+        (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
+    return NULL;
+}
+
+/* --- events ----------------------------------------------------------------------------- */
+
+/* What a call of virQmpWaitEvent looks for. */
+typedef struct _virQmpWanted {
+    const char *name;
+    guint64 since; /* everything up to here was looked at */
+    gboolean missed;
+    JsonNode *data;
+} virQmpWanted;
+
+static gboolean
+isFound(virQmp *qmp, gpointer opaque)
+{
+    virQmpWanted *wanted = opaque;
+    const virQmpEvent *event = virQmpEventsFind(qmp->events, wanted->name, wanted->since);
+
+    if (event)
+        wanted->data = virQmpEventData(event);
+    else if (virQmpEventsLost(qmp->events) > wanted->since)
+        wanted->missed = TRUE;
+    wanted->since = virQmpEventsSerial(qmp->events);
+    return wanted->data || wanted->missed;
+}
+
+guint64
+virQmpEventSerial(virQmp *qmp)
+{
+    guint64 serial;
+
+    g_mutex_lock(&qmp->lock);
+    serial = virQmpEventsSerial(qmp->events);
+    g_mutex_unlock(&qmp->lock);
+    return serial;
+}
+
+JsonNode *
+virQmpWaitEvent(virQmp *qmp, const char *event, guint64 since, gint64 deadlineUsec,
+                GCancellable *cancellable, GError **error)
+{
+    virQmpWanted wanted = {.name = event, .since = since};
+    g_autofree char *what = g_strdup_printf("QEMU's event %s", event);
+
+    if (!waitCondition(qmp, isFound, &wanted, deadlineUsec, cancellable))
+        setWaitError(qmp, what, cancellable, error);
+    else if (wanted.missed)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
+                    "%s may have been missed", what);
+    return wanted.data;
+}
+
+/* --- the main loop's side ------------------------------------------------------------- */
+
+static void
+deliverEvents(virQmp *qmp)
+{
+    for (;;) {
+        g_autoptr(virQmpEvent) event = NULL;
+        g_autoptr(JsonNode) data = NULL;
+
+        g_mutex_lock(&qmp->lock);
+        event = virQmpEventsTake(qmp->events);
+        g_mutex_unlock(&qmp->lock);
+        if (!event)
+            return;
+        data = virQmpEventData(event);
+        qmp->func(event->name, json_node_get_object(data), qmp->opaque);
+    }
+}
+
+static gboolean
+sourceDispatch(GSource *source, GSourceFunc callback, gpointer userData)
+{
+    virQmp *qmp = ((virQmpSource *)source)->qmp;
+
+    g_source_set_ready_time(source, -1);
+    g_mutex_lock(&qmp->lock);
+    readLocked(qmp);
+    g_mutex_unlock(&qmp->lock);
+    deliverEvents(qmp);
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs sourceFuncs = {.dispatch = sourceDispatch};
+
+static void
+addFdToSource(virQmp *qmp)
+{
+    if (qmp->source && qmp->connected && !qmp->sourceTag)
+        qmp->sourceTag = g_source_add_unix_fd(qmp->source, qmp->fd, G_IO_IN);
+}
+
+void
+virQmpWatch(virQmp *qmp, GMainContext *context, virQmpEventFunc func, gpointer opaque)
+{
+    g_return_if_fail(!qmp->source);
+    g_mutex_lock(&qmp->lock);
+    qmp->func = func;
+    qmp->opaque = opaque;
+    virQmpEventsWatch(qmp->events);
+    qmp->source = g_source_new(&sourceFuncs, sizeof(virQmpSource));
+    ((virQmpSource *)qmp->source)->qmp = qmp;
+    g_source_set_static_name(qmp->source, "qmp");
+    addFdToSource(qmp);
+    g_source_attach(qmp->source, context);
+    g_mutex_unlock(&qmp->lock);
+}
+
+/* --- connecting ------------------------------------------------------------------------- */
+
+virQmp *
+virQmpNew(const char *path)
+{
+    virQmp *qmp = g_new0(virQmp, 1);
+
+    qmp->path = g_strdup(path);
+    qmp->fd = -1;
+    qmp->ringFd = -1;
+    qmp->pidfd = -1;
+    qmp->events = virQmpEventsNew();
+    g_mutex_init(&qmp->sendLock);
+    g_mutex_init(&qmp->lock);
+    g_cond_init(&qmp->cond);
+    return qmp;
+}
+
+void
+virQmpFree(virQmp *qmp)
+{
+    if (!qmp)
+        return;
+    virQmpDisconnect(qmp);
+    if (qmp->source) {
+        g_source_destroy(qmp->source);
+        g_source_unref(qmp->source);
+    }
+    virFdClose(qmp->fd);
+    virFdClose(qmp->ringFd);
+    g_clear_error(&qmp->broken);
+    virQmpEventsFree(qmp->events);
+    g_mutex_clear(&qmp->sendLock);
+    g_mutex_clear(&qmp->lock);
+    g_cond_clear(&qmp->cond);
+    g_free(qmp->path);
+    g_free(qmp);
+}
+
+void
+virQmpSetProcess(virQmp *qmp, int pidfd)
+{
+    g_mutex_lock(&qmp->lock);
+    qmp->pidfd = pidfd;
+    g_mutex_unlock(&qmp->lock);
+}
+
+gboolean
+virQmpIsConnected(virQmp *qmp)
+{
+    gboolean connected;
+
+    g_mutex_lock(&qmp->lock);
+    connected = qmp->connected && qmp->greeted;
+    g_mutex_unlock(&qmp->lock);
+    return connected;
+}
+
+void
+virQmpDisconnect(virQmp *qmp)
+{
+    g_mutex_lock(&qmp->lock);
+    breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                                 "the connection to QEMU was closed"));
+    g_mutex_unlock(&qmp->lock);
+}
+
+static gboolean
+isGreeted(virQmp *qmp, gpointer data)
+{
+    return qmp->greeted;
+}
+
+/* Installs a fresh socket in place of the broken one. */
+static gboolean
+replaceSocket(virQmp *qmp, int fd, GError **error)
+{
+    gboolean first;
+
+    g_mutex_lock(&qmp->lock);
+    if (qmp->connected) {
+        g_mutex_unlock(&qmp->lock);
+        virFdClose(fd);
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "QMP is connected already");
+        return FALSE;
+    }
+    while (qmp->reading)
+        g_cond_wait(&qmp->cond, &qmp->lock);
+    first = qmp->fd < 0;
+    virFdClose(qmp->fd);
+    qmp->fd = fd;
+    qmp->greeted = FALSE;
+    qmp->connected = TRUE;
+    if (!first)
+        virQmpEventsMarkGap(qmp->events);
+    addFdToSource(qmp);
+    g_mutex_unlock(&qmp->lock);
+    return TRUE;
+}
+
+gboolean
+virQmpConnect(virQmp *qmp, gint64 deadlineUsec, GCancellable *cancellable, GError **error)
+{
+    g_autoptr(JsonNode) reply = NULL;
+    gboolean replaced;
+    int fd;
+
+    if (qmp->ringFd < 0)
+        qmp->ringFd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    fd = virUnixConnect(qmp->path, SOCK_STREAM | SOCK_NONBLOCK, error);
+    if (fd < 0)
+        return FALSE;
+    g_mutex_lock(&qmp->sendLock);
+    replaced = replaceSocket(qmp, fd, error);
+    g_mutex_unlock(&qmp->sendLock);
+    if (!replaced)
+        return FALSE;
+    if (!waitCondition(qmp, isGreeted, NULL, deadlineUsec, cancellable)) {
+        setWaitError(qmp, "the greeting of QEMU's monitor", cancellable, error);
+        virQmpDisconnect(qmp);
+        return FALSE;
+    }
+    reply = virQmpCommand(qmp, "qmp_capabilities", NULL, -1, deadlineUsec, error);
+    if (!reply)
+        virQmpDisconnect(qmp);
+    return reply != NULL;
+}
