@@ -11,11 +11,12 @@
 static inline void
 virTestInit(int *argc, char ***argv)
 {
+    static char tap[] = "--tap"; /* GLib drops the pointer: nobody could free a copy */
     int n = *argc;
     char **copy = g_new0(char *, n + 2);
 
     copy[0] = (*argv)[0];
-    copy[1] = g_strdup("--tap");
+    copy[1] = tap;
     for (int i = 1; i < n; i++)
         copy[i + 1] = (*argv)[i];
     *argc = n + 1;
