@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * runtime.c: the folder of a guest that runs; one supervisor per uuid on a host.
+ *
+ * Taking: make the folder, open "lock", lock it, then look whether the file that was locked
+ * is still the one in the folder: an ending supervisor may have removed it in between.
+ * Removing: "lock" goes last and stays locked until its descriptor is closed, so that a
+ * newcomer either waits for a new folder or holds a file that the check above rejects.
+ */
+#include "runtime.h"
+#include "codec.h"
+#include "common/fd.h"
+#include "file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STATUS_VERSION 1
+#define TAKE_ATTEMPTS 16
+
+struct _virDomainLockRuntime {
+    char *path;
+    char *uuid;
+    int lockFd;
+};
+
+/* --- processes --------------------------------------------------------------------------- */
+
+virDomainLockProcess
+virDomainLockProcessOf(gint64 pid)
+{
+    virDomainLockProcess process = { .pid = pid };
+    virProcessStat st;
+
+    if (pid > 0 && virProcessReadStat((pid_t)pid, &st) == 0)
+        process.startTime = st.startTime;
+    return process;
+}
+
+gboolean
+virDomainLockProcessAlive(const virDomainLockProcess *process)
+{
+    virProcessStat st;
+
+    return process->pid > 0 && virProcessReadStat((pid_t)process->pid, &st) == 0 &&
+           st.startTime == process->startTime && st.state != 'Z' && st.state != 'X';
+}
+
+static char *
+virBootId(void)
+{
+    char *text = NULL;
+
+    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, NULL))
+        return g_strdup("");
+    return g_strchomp(text);
+}
+
+/* --- state.json -------------------------------------------------------------------------- */
+
+void
+virDomainLockStatusFree(virDomainLockStatus *status)
+{
+    if (!status)
+        return;
+    virDomainLockInfoFree(status->info);
+    g_free(status->bootId);
+    g_free(status->step);
+    g_free(status);
+}
+
+virDomainLockStatus *
+virDomainLockStatusLoad(const char *dir, GError **error)
+{
+    g_autofree char *path = g_build_filename(dir, "state.json", NULL);
+    g_autofree char *text = NULL;
+    g_autoptr(JsonObject) object = NULL;
+    virDomainLockStatus *status = NULL;
+    gsize len = 0;
+
+    if (!g_file_get_contents(path, &text, &len, NULL)) {
+        virFileSetError(error, errno, "cannot read", path);
+        return NULL;
+    }
+    object = virDomainLockJsonParse(text, (gssize)len, error);
+    if (!object) {
+        g_prefix_error(error, "cannot understand '%s': ", path);
+        return NULL;
+    }
+    status = g_new0(virDomainLockStatus, 1);
+    status->info = virDomainLockInfoFromJson(object);
+    status->qemu.pid = status->info->pid;
+    status->qemu.startTime = (guint64)virDomainLockJsonInt(object, "pid_start", 0);
+    status->supervisor.pid = status->info->supervisorPid;
+    status->supervisor.startTime =
+        (guint64)virDomainLockJsonInt(object, "supervisor_start", 0);
+    status->bootId = g_strdup(virDomainLockJsonString(object, "boot_id"));
+    status->step = g_strdup(virDomainLockJsonString(object, "step"));
+    return status;
+}
+
+gboolean
+virDomainLockStatusQemuAlive(const virDomainLockStatus *status)
+{
+    g_autofree char *bootId = virBootId();
+
+    return g_strcmp0(bootId, status->bootId) == 0 &&
+           virDomainLockProcessAlive(&status->qemu);
+}
+
+gboolean
+virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime,
+                               const virDomainLockStatus *status, GError **error)
+{
+    g_autofree char *path = g_build_filename(runtime->path, "state.json", NULL);
+    g_autoptr(JsonObject) object = json_object_new();
+    g_autofree char *bootId = virBootId();
+    g_autofree char *text = NULL;
+
+    json_object_set_int_member(object, "version", STATUS_VERSION);
+    virDomainLockInfoToJson(status->info, object);
+    json_object_set_int_member(object, "pid_start", (gint64)status->qemu.startTime);
+    json_object_set_int_member(object, "supervisor_start",
+                               (gint64)status->supervisor.startTime);
+    json_object_set_string_member(object, "boot_id", bootId);
+    if (status->step)
+        json_object_set_string_member(object, "step", status->step);
+    text = virDomainLockJsonLine(object);
+    return virFileReplace(path, text, error);
+}
+
+/* --- the lock ---------------------------------------------------------------------------- */
+
+char *
+virDomainLockRuntimePath(const char *runDir, const char *uuid)
+{
+    return g_build_filename(runDir, "guests", uuid, NULL);
+}
+
+gboolean
+virDomainLockRuntimeIsHeld(const char *dir)
+{
+    g_autofree char *path = g_build_filename(dir, "lock", NULL);
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    g_auto(virFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    /* only asks: taking it even for a moment could refuse a starter */
+    return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+typedef enum {
+    VIR_HOLD_TAKEN,
+    VIR_HOLD_BUSY,
+    VIR_HOLD_MOVED, /* the folder was removed in between: try again */
+    VIR_HOLD_FAILED,
+} virHoldResult;
+
+static virHoldResult
+virDomainLockRuntimeHold(const char *dir, int *lockFd, GError **error)
+{
+    g_autofree char *path = g_build_filename(dir, "lock", NULL);
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct stat held, there;
+    g_auto(virFd) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0 && errno == ENOENT)
+        return VIR_HOLD_MOVED;
+    if (fd < 0) {
+        virFileSetError(error, errno, "cannot open", path);
+        return VIR_HOLD_FAILED;
+    }
+    if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+        if (errno == EAGAIN || errno == EACCES)
+            return VIR_HOLD_BUSY;
+        virFileSetError(error, errno, "cannot lock", path);
+        return VIR_HOLD_FAILED;
+    }
+    if (fstat(fd, &held) < 0 || stat(path, &there) < 0 || held.st_ino != there.st_ino ||
+        held.st_dev != there.st_dev)
+        return VIR_HOLD_MOVED;
+    *lockFd = g_steal_fd(&fd);
+    return VIR_HOLD_TAKEN;
+}
+
+static void
+virDomainLockRuntimeSetBusy(const char *dir, const char *name, GError **error)
+{
+    g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(dir, NULL);
+    g_autoptr(GDateTime) since = NULL;
+    g_autofree char *when = NULL;
+
+    if (!status || status->supervisor.pid == 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
+                    "guest '%s' is being started on this host by another supervisor", name);
+        return;
+    }
+    since = g_date_time_new_from_unix_local(status->info->startedUsec / G_USEC_PER_SEC);
+    when = since && status->info->startedUsec > 0
+               ? g_date_time_format(since, "%Y-%m-%d %H:%M:%S")
+               : NULL;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
+                "guest '%s' is %s on this host%s%s (supervisor pid %" G_GINT64_FORMAT
+                ", QEMU pid %" G_GINT64_FORMAT ")",
+                status->info->name ? status->info->name : name,
+                virDomainLockStateName(status->info->state), when ? " since " : "",
+                when ? when : "", status->supervisor.pid, status->qemu.pid);
+}
+
+static virDomainLockRuntime *
+virDomainLockRuntimeNew(const char *dir, const char *uuid, int lockFd)
+{
+    virDomainLockRuntime *runtime = g_new0(virDomainLockRuntime, 1);
+
+    runtime->path = g_strdup(dir);
+    runtime->uuid = g_strdup(uuid);
+    runtime->lockFd = lockFd;
+    return runtime;
+}
+
+static gboolean
+virDomainLockRuntimeMakeDirs(const char *runDir, const char *dir, GError **error)
+{
+    g_autofree char *guests = g_build_filename(runDir, "guests", NULL);
+
+    return virFileMakeDirs(runDir, 0755, error) && virFileMakeDirs(guests, 0755, error) &&
+           virFileMakeDirs(dir, 0700, error);
+}
+
+/* What a dead supervisor left: QEMU alive is a refusal, all else is swept out. */
+static gboolean
+virDomainLockRuntimeSweep(virDomainLockRuntime *runtime, const char *name,
+                          virDomainLockStatus **last, GError **error)
+{
+    static const char *const leftovers[] = { "control", "qmp", "spec.json", "state.json" };
+    g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(runtime->path, NULL);
+
+    if (status && virDomainLockStatusQemuAlive(status)) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
+                    "guest '%s' still runs on this host (QEMU pid %" G_GINT64_FORMAT
+                    ") under its leases, but its supervisor (pid %" G_GINT64_FORMAT
+                    ") is gone: it is 'unsupervised'; take it up again with 'leasehold attach "
+                    "%s', or end it with 'leasehold destroy %s'",
+                    name, status->qemu.pid, status->supervisor.pid, name, name);
+        return FALSE;
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(leftovers); i++) {
+        g_autofree char *path = g_build_filename(runtime->path, leftovers[i], NULL);
+
+        if (unlink(path) < 0 && errno != ENOENT) {
+            virFileSetError(error, errno, "cannot remove", path);
+            return FALSE;
+        }
+    }
+    if (last)
+        *last = g_steal_pointer(&status);
+    return TRUE;
+}
+
+virDomainLockRuntime *
+virDomainLockRuntimeTake(const char *runDir, const char *uuid, const char *name,
+                         virDomainLockStatus **last, GError **error)
+{
+    g_autofree char *dir = virDomainLockRuntimePath(runDir, uuid);
+    g_autoptr(virDomainLockRuntime) runtime = NULL;
+    virHoldResult held = VIR_HOLD_MOVED;
+    int lockFd = -1;
+
+    if (last)
+        *last = NULL;
+    for (guint i = 0; i < TAKE_ATTEMPTS && held == VIR_HOLD_MOVED; i++) {
+        if (!virDomainLockRuntimeMakeDirs(runDir, dir, error))
+            return NULL;
+        held = virDomainLockRuntimeHold(dir, &lockFd, error);
+    }
+    if (held == VIR_HOLD_BUSY)
+        virDomainLockRuntimeSetBusy(dir, name, error);
+    if (held == VIR_HOLD_MOVED)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                    "the folder '%s' is made and removed all the time by others", dir);
+    if (held == VIR_HOLD_FAILED)
+        (void)rmdir(dir);
+    if (held != VIR_HOLD_TAKEN)
+        return NULL;
+    runtime = virDomainLockRuntimeNew(dir, uuid, lockFd);
+    if (!virDomainLockRuntimeSweep(runtime, name, last, error))
+        return NULL;
+    return g_steal_pointer(&runtime);
+}
+
+virDomainLockRuntime *
+virDomainLockRuntimeAdopt(const char *runDir, const char *uuid, GError **error)
+{
+    g_autofree char *dir = virDomainLockRuntimePath(runDir, uuid);
+    int lockFd = -1;
+
+    if (!g_file_test(dir, G_FILE_TEST_IS_DIR)) {
+        virFileSetError(error, ENOENT, "cannot find the folder of the guest", dir);
+        return NULL;
+    }
+    switch (virDomainLockRuntimeHold(dir, &lockFd, error)) {
+    case VIR_HOLD_TAKEN:
+        return virDomainLockRuntimeNew(dir, uuid, lockFd);
+    case VIR_HOLD_BUSY:
+        virDomainLockRuntimeSetBusy(dir, uuid, error);
+        return NULL;
+    case VIR_HOLD_MOVED:
+        virFileSetError(error, ENOENT, "cannot find the folder of the guest", dir);
+        return NULL;
+    case VIR_HOLD_FAILED:
+        return NULL;
+    }
+    g_assert_not_reached();
+}
+
+const char *
+virDomainLockRuntimeGetPath(virDomainLockRuntime *runtime)
+{
+    return runtime->path;
+}
+
+gboolean
+virDomainLockRuntimeRemove(virDomainLockRuntime *runtime, GError **error)
+{
+    g_autofree char *lock = g_build_filename(runtime->path, "lock", NULL);
+    g_autoptr(GDir) dir = g_dir_open(runtime->path, 0, NULL);
+    const char *name = NULL;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(runtime->path, name, NULL);
+
+        if (!g_str_equal(name, "lock") && unlink(path) < 0 && errno != ENOENT) {
+            virFileSetError(error, errno, "cannot remove", path);
+            return FALSE;
+        }
+    }
+    (void)unlink(lock);
+    /* ENOTEMPTY: the next starter is already in */
+    if (rmdir(runtime->path) < 0 && errno != ENOENT && errno != ENOTEMPTY) {
+        virFileSetError(error, errno, "cannot remove the folder", runtime->path);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+void
+virDomainLockRuntimeFree(virDomainLockRuntime *runtime)
+{
+    if (!runtime)
+        return;
+    virFdClose(runtime->lockFd);
+    g_free(runtime->path);
+    g_free(runtime->uuid);
+    g_free(runtime);
+}

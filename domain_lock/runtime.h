@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * runtime.h: the folder of a guest that runs: run_dir/guests/<uuid>/{lock,control,qmp,
+ * spec.json,state.json}.
+ *
+ * The supervisor holds an OFD lock on "lock" for as long as it lives, so the kernel says who
+ * is alive and no pid is ever guessed at. state.json is replaced as a whole at each change,
+ * before the change is announced: it can be read at any time by anyone who may.
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_RUNTIME_H
+#define LEASEHOLD_DOMAIN_LOCK_RUNTIME_H
+
+#include "types.h"
+
+/** A process, so that its number cannot be mistaken for a later one's. */
+typedef struct _virDomainLockProcess {
+    gint64 pid;        /* 0: none */
+    guint64 startTime; /* clock ticks since boot */
+} virDomainLockProcess;
+
+/** Fills startTime; a process that is gone has 0. */
+virDomainLockProcess virDomainLockProcessOf(gint64 pid);
+/** TRUE while the process runs; a zombie has ended. */
+gboolean virDomainLockProcessAlive(const virDomainLockProcess *process);
+
+/** virDomainLockStatus: what state.json holds. */
+typedef struct _virDomainLockStatus {
+    virDomainLockInfo *info;
+    virDomainLockProcess qemu;
+    virDomainLockProcess supervisor;
+    char *bootId; /* processes of another boot are gone */
+    char *step;   /* the journal: "start:7" was begun; NULL between sequences */
+} virDomainLockStatus;
+
+void virDomainLockStatusFree(virDomainLockStatus *status);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockStatus, virDomainLockStatusFree)
+/** From "<dir>/state.json"; CONFIG if there is none or it cannot be understood. */
+virDomainLockStatus *virDomainLockStatusLoad(const char *dir, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/** QEMU of this status still runs (in this boot). */
+gboolean virDomainLockStatusQemuAlive(const virDomainLockStatus *status);
+
+/** run_dir/guests/<uuid>; free with g_free. */
+char *virDomainLockRuntimePath(const char *runDir, const char *uuid);
+/** TRUE while a supervisor holds the folder. */
+gboolean virDomainLockRuntimeIsHeld(const char *dir);
+
+typedef struct _virDomainLockRuntime virDomainLockRuntime;
+
+/**
+ * virDomainLockRuntimeTake:
+ * @name: of the guest, for messages
+ * @last: (out) (optional): what a dead supervisor left here when its QEMU is dead too; the
+ *   rest of it was removed. Free with virDomainLockStatusFree.
+ *
+ * Makes the folder (0700) and holds it. BUSY while another supervisor holds it (its pid and
+ * since when are in the message) or while QEMU of a dead one still runs.
+ */
+virDomainLockRuntime *virDomainLockRuntimeTake(const char *runDir, const char *uuid,
+                                               const char *name, virDomainLockStatus **last,
+                                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Holds a folder whose supervisor is dead though QEMU may live; BUSY if it is not dead,
+ * CONFIG if there is no such folder. */
+virDomainLockRuntime *virDomainLockRuntimeAdopt(const char *runDir, const char *uuid,
+                                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+const char *virDomainLockRuntimeGetPath(virDomainLockRuntime *runtime);
+gboolean virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime,
+                                        const virDomainLockStatus *status, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/** Removes the folder; it stays held until Free. */
+gboolean virDomainLockRuntimeRemove(virDomainLockRuntime *runtime, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+void virDomainLockRuntimeFree(virDomainLockRuntime *runtime);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockRuntime, virDomainLockRuntimeFree)
+
+#endif
