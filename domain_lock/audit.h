@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * audit.h: does QEMU have anything open that no lease covers? (I2)
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_AUDIT_H
+#define LEASEHOLD_DOMAIN_LOCK_AUDIT_H
+
+#include "domain_def.h"
+#include <json-glib/json-glib.h>
+
+/**
+ * virDomainLockAudit:
+ * @config: for the lease names of images that were named in two ways
+ * @nodes: what query-named-block-nodes returned
+ * @resources: elements virDomainResource: the images that leases were taken for
+ * @leases: elements virLockLease: what is held now
+ *
+ * Compares by device and inode (or device number), so that no spelling of a path matters. A
+ * node open for writing needs an exclusive lease, or a shared one of a <shareable/> disk; a
+ * node open for reading needs one at all; a node that is no file of this host (network
+ * protocols) needs an explicit <lease>. CONFIG error naming the node and its image.
+ */
+gboolean virDomainLockAudit(virLockConfig *config, JsonArray *nodes, GPtrArray *resources,
+                            GPtrArray *leases, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * object.c: one guest as its supervisor knows it: its state, kept in state.json, and what
+ * follows from the things that QEMU says.
+ */
+#include "object.h"
+#include "archive.h"
+#include "codec.h"
+#include "step.h"
+#include <string.h>
+#include <unistd.h>
+
+static const char *const lockfailureNames[] = {
+    [VIR_DOMAIN_LOCKFAILURE_PAUSE] = "pause",
+    [VIR_DOMAIN_LOCKFAILURE_POWEROFF] = "poweroff",
+    [VIR_DOMAIN_LOCKFAILURE_RESTART] = "restart",
+};
+
+/* What a guest did while it was being started. */
+typedef struct {
+    virInput input;
+    JsonObject *data;
+} virDeferred;
+
+static void
+virDeferredFree(gpointer data)
+{
+    virDeferred *deferred = data;
+
+    g_clear_pointer(&deferred->data, json_object_unref);
+    g_free(deferred);
+}
+
+static char *
+virDomainLockObjLockfailure(virLockConfig *config, const virDomainDef *def)
+{
+    gboolean isSet = FALSE;
+    virDomainLockfailure action = virDomainDefGetLockfailure(def, &isSet);
+
+    return g_strdup(isSet ? lockfailureNames[action]
+                          : virLockConfigGet(config, "lock", "on_lockfailure"));
+}
+
+virDomainLockObj *
+virDomainLockObjNew(virLockConfig *config, virDomainDef *def, guint flags)
+{
+    virDomainLockObj *obj = g_new0(virDomainLockObj, 1);
+    virDomainLockInfo *info = virDomainLockInfoNew();
+
+    obj->config = virLockConfigRef(config);
+    obj->def = def;
+    obj->flags = flags;
+    obj->qmpFd = -1;
+    obj->stateDir = g_strdup(virLockConfigGet(config, "host", "state_dir"));
+    g_mutex_init(&obj->lock);
+    obj->deferred = g_ptr_array_new_with_free_func(virDeferredFree);
+    obj->status = g_new0(virDomainLockStatus, 1);
+    obj->status->info = info;
+    obj->status->supervisor = virDomainLockProcessOf(getpid());
+    info->name = g_strdup(virDomainDefGetName(def));
+    info->uuid = g_strdup(virDomainDefGetUuid(def));
+    info->supervisorPid = getpid();
+    info->hostName = g_strdup(virLockConfigGet(config, "host", "name"));
+    info->onLockfailure = virDomainLockObjLockfailure(config, def);
+    info->logPath = virArchiveLogPath(obj->stateDir, info->name, info->uuid);
+    return obj;
+}
+
+void
+virDomainLockObjFree(virDomainLockObj *obj)
+{
+    if (!obj)
+        return;
+    virLockManagerFree(obj->man);
+    if (obj->plugin)
+        virLockManagerPluginUnload(obj->plugin);
+    virDomainLockRuntimeFree(obj->runtime);
+    virDomainDefFree(obj->def);
+    virLockConfigUnref(obj->config);
+    virDomainLockStatusFree(obj->status);
+    g_ptr_array_unref(obj->deferred);
+    g_mutex_clear(&obj->lock);
+    g_free(obj->stateDir);
+    g_free(obj);
+}
+
+/* --- reading ----------------------------------------------------------------------------- */
+
+virDomainLockInfo *
+virDomainLockObjGetInfo(virDomainLockObj *obj)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    return virDomainLockInfoCopy(obj->status->info);
+}
+
+virDomainLockState
+virDomainLockObjGetStateAndReason(virDomainLockObj *obj, virDomainLockReason *reason)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    if (reason)
+        *reason = obj->status->info->reason;
+    return obj->status->info->state;
+}
+
+virDomainLockState
+virDomainLockObjGetState(virDomainLockObj *obj)
+{
+    return virDomainLockObjGetStateAndReason(obj, NULL);
+}
+
+/* --- changing ---------------------------------------------------------------------------- */
+
+static gboolean
+virDomainLockObjSaveLocked(virDomainLockObj *obj, GError **error)
+{
+    pid_t pid = obj->guest ? obj->guest->ops->getPid(obj->guest) : 0;
+
+    if (!obj->runtime)
+        return TRUE;
+    if (pid > 0 && obj->status->qemu.pid != pid)
+        obj->status->qemu = virDomainLockProcessOf(pid);
+    obj->status->info->pid = obj->status->info->endedUsec ? 0 : obj->status->qemu.pid;
+    return virDomainLockRuntimeSaveStatus(obj->runtime, obj->status, error);
+}
+
+gboolean
+virDomainLockObjSave(virDomainLockObj *obj, GError **error)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    return virDomainLockObjSaveLocked(obj, error);
+}
+
+static void
+virDomainLockObjSaveOrWarn(virDomainLockObj *obj)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!virDomainLockObjSaveLocked(obj, &why))
+        g_warning("the state of the guest could not be kept: %s", why->message);
+}
+
+/* Told to the listener without the lock, so that it may ask for the state. */
+static void
+virDomainLockObjTell(virDomainLockObj *obj, const virDomainLockEvent *event)
+{
+    if (obj->listener)
+        obj->listener(obj, event, obj->listenerData);
+}
+
+void
+virDomainLockObjSetState(virDomainLockObj *obj, virDomainLockState state,
+                         virDomainLockReason reason, const char *message)
+{
+    virDomainLockInfo *info = obj->status->info;
+
+    g_mutex_lock(&obj->lock);
+    if (state == VIR_DOMAIN_LOCK_STATE_RUNNING && obj->shutdownRequested)
+        reason = VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED;
+    info->state = state;
+    info->reason = reason;
+    g_free(info->message);
+    info->message = g_strdup(message);
+    virDomainLockObjSaveOrWarn(obj);
+    g_mutex_unlock(&obj->lock);
+    virDomainLockObjTell(obj, NULL);
+}
+
+void
+virDomainLockObjSetMessage(virDomainLockObj *obj, const char *message)
+{
+    g_mutex_lock(&obj->lock);
+    g_free(obj->status->info->message);
+    obj->status->info->message = g_strdup(message);
+    virDomainLockObjSaveOrWarn(obj);
+    g_mutex_unlock(&obj->lock);
+    virDomainLockObjTell(obj, NULL);
+}
+
+void
+virDomainLockObjSetJob(virDomainLockObj *obj, const char *job)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    g_free(obj->status->info->job);
+    obj->status->info->job = g_strdup(job);
+    virDomainLockObjSaveOrWarn(obj);
+}
+
+void
+virDomainLockObjSetDeadline(virDomainLockObj *obj, gint64 deadlineUsec)
+{
+    g_mutex_lock(&obj->lock);
+    obj->status->info->deadlineUsec = deadlineUsec;
+    virDomainLockObjSaveOrWarn(obj);
+    g_mutex_unlock(&obj->lock);
+    virDomainLockObjTell(obj, NULL);
+}
+
+void
+virDomainLockObjUpdateLeases(virDomainLockObj *obj)
+{
+    GPtrArray *leases = virLockManagerGetLeases(obj->man);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    g_ptr_array_unref(obj->status->info->leases);
+    obj->status->info->leases = leases;
+}
+
+void
+virDomainLockObjSetStep(virDomainLockObj *obj, const char *sequence, guint number)
+{
+    g_mutex_lock(&obj->lock);
+    g_free(obj->status->step);
+    obj->status->step = sequence ? g_strdup_printf("%s:%u", sequence, number) : NULL;
+    virDomainLockObjSaveOrWarn(obj);
+    g_mutex_unlock(&obj->lock);
+    if (sequence)
+        virStepStop(sequence, number);
+}
+
+void
+virDomainLockObjEmit(virDomainLockObj *obj, const char *name, const char *detail,
+                     const char *message)
+{
+    virDomainLockInfo *info = obj->status->info; /* name and uuid never change */
+    g_autoptr(virDomainLockEvent) event =
+        virDomainLockEventNew(info->name, info->uuid, name, detail, message);
+    g_autoptr(GError) why = NULL;
+
+    if (!virArchiveAddEvent(obj->stateDir, event, &why))
+        g_warning("event %s is not in the history: %s", name, why->message);
+    virDomainLockObjTell(obj, event);
+}
+
+void
+virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason reason)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    if (obj->endReason == VIR_DOMAIN_LOCK_REASON_NONE)
+        obj->endReason = reason;
+}
+
+void
+virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    obj->pauseReason = reason;
+}
+
+/* --- what QEMU says ---------------------------------------------------------------------- */
+
+static virDomainLockReason
+virDomainLockObjTakePauseReason(virDomainLockObj *obj)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    virDomainLockReason reason = obj->pauseReason;
+
+    obj->pauseReason = VIR_DOMAIN_LOCK_REASON_NONE;
+    return reason;
+}
+
+static void
+virDomainLockObjMove(virDomainLockObj *obj, virInput input, virDomainLockState next)
+{
+    static const char *const events[VIR_INPUT_COUNT] = {
+        [VIR_INPUT_STOP] = "SUSPENDED",      [VIR_INPUT_RESUME] = "RESUMED",
+        [VIR_INPUT_SUSPEND] = "PMSUSPENDED", [VIR_INPUT_WAKEUP] = "WAKEUP",
+        [VIR_INPUT_RESET] = "REBOOTED",
+    };
+    virDomainLockReason reason = VIR_DOMAIN_LOCK_REASON_NONE;
+    const char *detail = NULL;
+
+    if (input == VIR_INPUT_STOP)
+        reason = virDomainLockObjTakePauseReason(obj);
+    if (reason != VIR_DOMAIN_LOCK_REASON_NONE)
+        detail = virDomainLockReasonName(reason);
+    virDomainLockObjSetState(obj, next, reason, NULL);
+    virDomainLockObjEmit(obj, events[input], detail, NULL);
+}
+
+static virDomainLockFollow
+virDomainLockObjFinish(virDomainLockObj *obj, virDomainAction action, const char *detail,
+                       virDomainLockReason reason)
+{
+    virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_SHUTDOWN, reason, NULL);
+    virDomainLockObjEmit(obj, "SHUTDOWN_FINISHED", detail, NULL);
+    switch (action) {
+    case VIR_DOMAIN_ACTION_DESTROY:
+        virDomainLockObjSetEndReason(obj, reason);
+        return VIR_DOMAIN_LOCK_FOLLOW_END;
+    case VIR_DOMAIN_ACTION_RESTART:
+        return VIR_DOMAIN_LOCK_FOLLOW_RESTART;
+    case VIR_DOMAIN_ACTION_PRESERVE:
+        virDomainLockObjSetMessage(obj, "the guest is finished and kept as its description "
+                                        "says; 'destroy' ends it");
+        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
+    }
+    g_assert_not_reached();
+}
+
+/* QEMU's SHUTDOWN: the reason tells a reboot (with -no-reboot), a panic (with panic=pause
+ * unset) and an order of the host from a guest that switched itself off. */
+static virDomainLockFollow
+virDomainLockObjPoweroff(virDomainLockObj *obj, JsonObject *data)
+{
+    const char *why = virDomainLockJsonString(data, "reason");
+    gboolean byGuest = data && json_object_has_member(data, "guest") &&
+                       json_object_get_boolean_member(data, "guest");
+    const char *detail = byGuest ? "guest" : "host";
+
+    if (why && g_str_equal(why, "guest-reset"))
+        return virDomainLockObjFinish(obj, virDomainDefGetOnReboot(obj->def), detail,
+                                      VIR_DOMAIN_LOCK_REASON_SHUTDOWN);
+    if (why && g_str_equal(why, "guest-panic"))
+        return virDomainLockObjFinish(obj, virDomainDefGetOnCrash(obj->def), detail,
+                                      VIR_DOMAIN_LOCK_REASON_CRASHED);
+    if (byGuest)
+        return virDomainLockObjFinish(obj, virDomainDefGetOnPoweroff(obj->def), detail,
+                                      VIR_DOMAIN_LOCK_REASON_SHUTDOWN);
+    /* SIGTERM or quit: QEMU ends by itself whatever the description says */
+    return virDomainLockObjFinish(obj, VIR_DOMAIN_ACTION_DESTROY, detail,
+                                  VIR_DOMAIN_LOCK_REASON_DESTROYED);
+}
+
+static virDomainLockFollow
+virDomainLockObjReboot(virDomainLockObj *obj, JsonObject *data)
+{
+    gboolean byGuest = data && json_object_has_member(data, "guest") &&
+                       json_object_get_boolean_member(data, "guest");
+
+    virDomainLockObjEmit(obj, "REBOOTED", byGuest ? "guest" : "host", NULL);
+    if (!byGuest || virDomainDefGetOnReboot(obj->def) == VIR_DOMAIN_ACTION_RESTART)
+        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
+    /* QEMU was told to turn a reboot into a shutdown (set-action); this is one that does
+     * not know how */
+    if (virDomainDefGetOnReboot(obj->def) == VIR_DOMAIN_ACTION_PRESERVE)
+        return VIR_DOMAIN_LOCK_FOLLOW_PRESERVE;
+    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_SHUTDOWN);
+    return VIR_DOMAIN_LOCK_FOLLOW_END;
+}
+
+static virDomainLockFollow
+virDomainLockObjCrash(virDomainLockObj *obj)
+{
+    virDomainLockObjEmit(obj, "CRASHED", "guest", "the guest panicked");
+    switch (virDomainDefGetOnCrash(obj->def)) {
+    case VIR_DOMAIN_ACTION_DESTROY:
+        virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_CRASHED);
+        return VIR_DOMAIN_LOCK_FOLLOW_END;
+    case VIR_DOMAIN_ACTION_RESTART:
+        return VIR_DOMAIN_LOCK_FOLLOW_RESTART;
+    case VIR_DOMAIN_ACTION_PRESERVE:
+        virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_CRASHED);
+        return VIR_DOMAIN_LOCK_FOLLOW_PRESERVE;
+    }
+    g_assert_not_reached();
+}
+
+static void
+virDomainLockObjNote(virDomainLockObj *obj, JsonObject *data)
+{
+    const char *action = virDomainLockJsonString(data, "action");
+    const char *node = virDomainLockJsonString(data, "node-name");
+
+    if (g_strcmp0(action, "stop") == 0)
+        virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_IO_ERROR);
+    virDomainLockObjEmit(obj, "IO_ERROR", action, node);
+}
+
+static void
+virDomainLockObjDefer(virDomainLockObj *obj, virInput input, JsonObject *data)
+{
+    virDeferred *deferred = g_new0(virDeferred, 1);
+
+    deferred->input = input;
+    deferred->data = data ? json_object_ref(data) : NULL;
+    g_ptr_array_add(obj->deferred, deferred);
+}
+
+static virDomainLockFollow
+virDomainLockObjAct(virDomainLockObj *obj, virInput input, JsonObject *data)
+{
+    const virTransition *cell = virTransitionFor(virDomainLockObjGetState(obj), input);
+
+    switch (cell->act) {
+    case VIR_ACT_MOVE:
+        virDomainLockObjMove(obj, input, cell->next);
+        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
+    case VIR_ACT_NOTE:
+        virDomainLockObjNote(obj, data);
+        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
+    case VIR_ACT_DEFER:
+        virDomainLockObjDefer(obj, input, data);
+        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
+    case VIR_ACT_POWEROFF:
+        return virDomainLockObjPoweroff(obj, data);
+    case VIR_ACT_REBOOT:
+        return virDomainLockObjReboot(obj, data);
+    case VIR_ACT_CRASH:
+        return virDomainLockObjCrash(obj);
+    case VIR_ACT_END:
+        return VIR_DOMAIN_LOCK_FOLLOW_END;
+    case VIR_ACT_IGNORE:
+    case VIR_ACT_NONE:
+        break;
+    }
+    return VIR_DOMAIN_LOCK_FOLLOW_NONE;
+}
+
+virDomainLockFollow
+virDomainLockObjHandle(virDomainLockObj *obj, const char *event, JsonObject *data)
+{
+    virInput input;
+
+    return virInputFromEvent(event, &input) ? virDomainLockObjAct(obj, input, data)
+                                            : VIR_DOMAIN_LOCK_FOLLOW_NONE;
+}
+
+virDomainLockFollow
+virDomainLockObjHandleDeferred(virDomainLockObj *obj)
+{
+    virDomainLockFollow follow = VIR_DOMAIN_LOCK_FOLLOW_NONE;
+
+    while (follow == VIR_DOMAIN_LOCK_FOLLOW_NONE && obj->deferred->len > 0) {
+        virDeferred *first = g_ptr_array_steal_index(obj->deferred, 0);
+
+        follow = virDomainLockObjAct(obj, first->input, first->data);
+        virDeferredFree(first);
+    }
+    return follow;
+}

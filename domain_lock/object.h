@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * object.h: one guest as its supervisor knows it.
+ *
+ * Threads: the members above "lock" do not change after StartPrepare; everything below is
+ * read and written under it. One job at a time changes the guest (the worker thread); what
+ * QEMU says arrives in the main thread; both go through the functions here. Each change of
+ * state is in state.json before it is told to anyone.
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_OBJECT_H
+#define LEASEHOLD_DOMAIN_LOCK_OBJECT_H
+
+#include "domain_def.h"
+#include "guest.h"
+#include "runtime.h"
+#include "transitions.h"
+
+typedef struct _virDomainLockObj virDomainLockObj;
+
+/** Told of each event, or of a change without one (@event NULL); from any thread, without
+ * the object's lock. */
+typedef void (*virDomainLockObjFunc)(virDomainLockObj *obj, const virDomainLockEvent *event,
+                                     gpointer opaque);
+
+struct _virDomainLockObj {
+    virLockConfig *config;
+    virDomainDef *def;
+    virLockManagerPlugin *plugin;
+    virLockManager *man;
+    virDomainLockRuntime *runtime;
+    virDomainLockGuest *guest; /* the factory's caller owns it */
+    int qmpFd;                 /* QEMU's number of its QMP socket */
+    guint flags;               /* virDomainLockCreateFlags */
+    char *stateDir;
+    virDomainLockObjFunc listener;
+    gpointer listenerData;
+
+    GMutex lock;
+    virDomainLockStatus *status;
+    virDomainLockReason pauseReason;   /* of the STOP that will come */
+    virDomainLockReason endReason;     /* why it will have ended; NONE: as its exit says */
+    gboolean shutdownRequested;        /* the reason of RUNNING */
+    gboolean leaseLost;                /* images may be another host's: SIGKILL only */
+    GPtrArray *deferred; /* what came while it started; main thread only */
+};
+
+virDomainLockObj *virDomainLockObjNew(virLockConfig *config, virDomainDef *def, guint flags);
+/** The guest must be dead (or never born). Does not free obj->guest. */
+void virDomainLockObjFree(virDomainLockObj *obj);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockObj, virDomainLockObjFree)
+
+virDomainLockInfo *virDomainLockObjGetInfo(virDomainLockObj *obj);
+virDomainLockState virDomainLockObjGetState(virDomainLockObj *obj);
+virDomainLockState virDomainLockObjGetStateAndReason(virDomainLockObj *obj,
+                                                     virDomainLockReason *reason);
+
+/** Writes state.json; for the start, which must know that it can. */
+gboolean virDomainLockObjSave(virDomainLockObj *obj, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/** New state and reason; @message (or NULL) replaces the old one. A state file that cannot
+ * be written any more is a warning in the log: the guest goes on. */
+void virDomainLockObjSetState(virDomainLockObj *obj, virDomainLockState state,
+                              virDomainLockReason reason, const char *message);
+void virDomainLockObjSetMessage(virDomainLockObj *obj, const char *message);
+/** @job: static string for people ("starting"), NULL when it is done. */
+void virDomainLockObjSetJob(virDomainLockObj *obj, const char *job);
+/** Wall clock of the forced stop; 0: withdrawn. */
+void virDomainLockObjSetDeadline(virDomainLockObj *obj, gint64 deadlineUsec);
+/** The leases as the lock manager knows them now. */
+void virDomainLockObjUpdateLeases(virDomainLockObj *obj);
+/** The journal: step @number of @sequence begins ("start", 4); stops there for tests. NULL
+ * when the sequence is over. */
+void virDomainLockObjSetStep(virDomainLockObj *obj, const char *sequence, guint number);
+/** Into the history and to the listener. @detail and @message may be NULL. */
+void virDomainLockObjEmit(virDomainLockObj *obj, const char *event, const char *detail,
+                          const char *message);
+
+/** Why the guest will have ended; the first one that is told stays. */
+void virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason reason);
+/** Why the next STOP comes. */
+void virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason);
+
+/** What has to be done, as a job, because of what the guest did. */
+typedef enum {
+    VIR_DOMAIN_LOCK_FOLLOW_NONE = 0,
+    VIR_DOMAIN_LOCK_FOLLOW_END,     /* virDomainLockEnd */
+    VIR_DOMAIN_LOCK_FOLLOW_RESTART, /* virDomainLockRestart */
+    VIR_DOMAIN_LOCK_FOLLOW_PRESERVE /* virDomainLockPreserve: stopped, kept for a look */
+} virDomainLockFollow;
+
+/** Handles what QEMU said or that it ended; main thread. */
+virDomainLockFollow virDomainLockObjHandle(virDomainLockObj *obj, const char *event,
+                                           JsonObject *data);
+/** The same for what was deferred while it started; call until it returns NONE. */
+virDomainLockFollow virDomainLockObjHandleDeferred(virDomainLockObj *obj);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * power.c: what an operator asks of a running guest: shutdown, destroy, suspend, resume,
+ * reset; and what the description wants after a guest has finished: restart, preserve.
+ *
+ * State follows QEMU's events (transitions.c), not what was asked for; the functions here
+ * set it only where they saw the effect themselves.
+ */
+#include "sequence.h"
+
+gboolean
+virDomainLockCommandSimple(virDomainLockObj *obj, const char *name, GError **error)
+{
+    g_autoptr(JsonNode) answer =
+        obj->guest->ops->command(obj->guest, name, NULL,
+                                 g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+
+    return answer != NULL;
+}
+
+static gboolean
+virPowerFail(virDomainLockObj *obj, const char *what, GError **error)
+{
+    virDomainLockReason reason;
+    virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
+    const char *why = virDomainLockReasonName(reason);
+
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "cannot %s guest '%s': it is %s%s%s%s",
+                what, obj->status->info->name, virDomainLockStateName(state),
+                *why ? " (" : "", why, *why ? ")" : "");
+    return FALSE;
+}
+
+static gboolean
+virPowerCommand(virDomainLockObj *obj, const char *command, const char *what, GError **error)
+{
+    if (virDomainLockCommandSimple(obj, command, error))
+        return TRUE;
+    g_prefix_error(error, "cannot %s guest '%s': ", what, obj->status->info->name);
+    return FALSE;
+}
+
+/* --- shutdown ---------------------------------------------------------------------------- */
+
+gboolean
+virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags, gint64 deadlineUsec,
+                             GError **error)
+{
+    if (virDomainLockObjGetState(obj) != VIR_DOMAIN_LOCK_STATE_RUNNING)
+        return virPowerFail(obj, "shut down", error);
+    if (!virPowerCommand(obj, "system_powerdown", "shut down", error))
+        return FALSE;
+    g_mutex_lock(&obj->lock);
+    obj->shutdownRequested = TRUE;
+    /* a guest that was quick is already further on */
+    if (obj->status->info->state == VIR_DOMAIN_LOCK_STATE_RUNNING)
+        obj->status->info->reason = VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED;
+    g_mutex_unlock(&obj->lock);
+    virDomainLockObjSetDeadline(obj, deadlineUsec);
+    virDomainLockObjEmit(obj, "SHUTDOWN_REQUESTED", "host", NULL);
+    return TRUE;
+}
+
+gboolean
+virDomainLockWithdrawDeadline(virDomainLockObj *obj, GError **error)
+{
+    gint64 deadline = 0;
+
+    g_mutex_lock(&obj->lock);
+    deadline = obj->status->info->deadlineUsec;
+    g_mutex_unlock(&obj->lock);
+    if (deadline == 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "guest '%s' has no deadline that could be withdrawn",
+                    obj->status->info->name);
+        return FALSE;
+    }
+    virDomainLockObjSetDeadline(obj, 0);
+    virDomainLockObjEmit(obj, "SHUTDOWN_ABORTED", "host",
+                         "it will not be forced off; the guest may still shut down");
+    return TRUE;
+}
+
+gboolean
+virDomainLockKill(virDomainLockObj *obj, guint flags, GError **error)
+{
+    gboolean graceful = (flags & VIR_DOMAIN_LOCK_DESTROY_GRACEFUL) != 0;
+    gboolean lost = FALSE;
+
+    g_mutex_lock(&obj->lock);
+    lost = obj->leaseLost;
+    g_mutex_unlock(&obj->lock);
+    if (graceful && lost) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "guest '%s' lost its leases: to end it gracefully would write to a disk "
+                    "that may be another host's by now; destroy it without --graceful",
+                    obj->status->info->name);
+        return FALSE;
+    }
+    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_DESTROYED);
+    obj->guest->ops->kill(obj->guest, graceful);
+    return TRUE;
+}
+
+/* --- suspend, resume, reset -------------------------------------------------------------- */
+
+gboolean
+virDomainLockPause(virDomainLockObj *obj, GError **error)
+{
+    if (virDomainLockObjGetState(obj) == VIR_DOMAIN_LOCK_STATE_PAUSED)
+        return TRUE;
+    if (virDomainLockObjGetState(obj) != VIR_DOMAIN_LOCK_STATE_RUNNING)
+        return virPowerFail(obj, "suspend", error);
+    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_USER);
+    if (virPowerCommand(obj, "stop", "suspend", error))
+        return TRUE;
+    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_NONE);
+    return FALSE;
+}
+
+gboolean
+virDomainLockContinue(virDomainLockObj *obj, GError **error)
+{
+    virDomainLockReason reason;
+    virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
+
+    if (state == VIR_DOMAIN_LOCK_STATE_RUNNING)
+        return TRUE;
+    if (state != VIR_DOMAIN_LOCK_STATE_PAUSED || reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST)
+        return virPowerFail(obj, "resume", error);
+    return virPowerCommand(obj, "cont", "resume", error);
+}
+
+gboolean
+virDomainLockHardReset(virDomainLockObj *obj, GError **error)
+{
+    virDomainLockReason reason;
+    virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
+
+    if ((state != VIR_DOMAIN_LOCK_STATE_RUNNING && state != VIR_DOMAIN_LOCK_STATE_PAUSED &&
+         state != VIR_DOMAIN_LOCK_STATE_PMSUSPENDED) ||
+        reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST)
+        return virPowerFail(obj, "reset", error);
+    return virPowerCommand(obj, "system_reset", "reset", error);
+}
+
+/* --- what the description wants ---------------------------------------------------------- */
+
+gboolean
+virDomainLockRestart(virDomainLockObj *obj, GError **error)
+{
+    if (virDomainLockObjGetState(obj) == VIR_DOMAIN_LOCK_STATE_SHUTOFF)
+        return TRUE;
+    g_mutex_lock(&obj->lock);
+    obj->shutdownRequested = FALSE;
+    g_mutex_unlock(&obj->lock);
+    virDomainLockObjSetDeadline(obj, 0);
+    return virPowerCommand(obj, "system_reset", "restart", error) &&
+           virPowerCommand(obj, "cont", "restart", error);
+}
+
+gboolean
+virDomainLockPreserve(virDomainLockObj *obj, GError **error)
+{
+    if (virDomainLockObjGetState(obj) == VIR_DOMAIN_LOCK_STATE_SHUTOFF)
+        return TRUE;
+    if (!virPowerCommand(obj, "stop", "preserve", error))
+        return FALSE;
+    virDomainLockObjSetMessage(obj, "kept as its description says; 'destroy' ends it");
+    return TRUE;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sequence.h: the life of a guest as sequences of numbered steps (design: leases around each
+ * of them, nothing is let go before the process that used it is dead).
+ *
+ * All but StartPrepare block and run in the worker thread as the one job of the moment. The
+ * numbers of the steps are those that LEASEHOLD_STEP_FD shows and that state.json journals.
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_SEQUENCE_H
+#define LEASEHOLD_DOMAIN_LOCK_SEQUENCE_H
+
+#include "object.h"
+#include "spec.h"
+
+/**
+ * virDomainLockGuestFactory: makes the guest process' object once its folder is known.
+ * @qmpFd: (out): the number under which QEMU will find its listening QMP socket
+ */
+typedef virDomainLockGuest *(*virDomainLockGuestFactory)(virDomainLockObj *obj, int *qmpFd,
+                                                         gpointer data, GError **error);
+
+/**
+ * virDomainLockStartPrepare: steps 1 to 3 of a start, in the main thread of a process
+ * without other threads: describe, take the runtime folder, fork the parked child. No
+ * storage is touched.
+ *
+ * A failure leaves the world as before.
+ */
+virDomainLockObj *virDomainLockStartPrepare(virLockConfig *config,
+                                            const virDomainLockSpec *spec,
+                                            virDomainLockGuestFactory factory, gpointer data,
+                                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * virDomainLockStartRun: steps 4 to 9: leases, chains again, use records, QEMU paused,
+ * audit, cont. Afterwards the guest is RUNNING (or PAUSED, if that was asked for).
+ *
+ * A failure leaves the world as before: the child is reaped, the leases were seen free, the
+ * runtime folder is gone, and the state is SHUTOFF (FAILED).
+ */
+gboolean virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
+/** After StartPrepare, instead of StartRun: undoes steps 2 and 3. @error, which is set, says
+ * why, and afterwards also what could not be undone. */
+void virDomainLockStartAbandon(virDomainLockObj *obj, GError **error);
+
+/**
+ * virDomainLockEnd: the guest is finished or has to be: quit (end:1) unless it is dead
+ * already, SIGKILL when it does not follow, reap (end:2), leases seen free (end:3), SHUTOFF,
+ * last state kept, folder removed (end:4).
+ *
+ * FALSE with TIMEOUT: QEMU could not be reaped (stuck in the kernel): its leases are still
+ * held, as they must be, and the call may be repeated.
+ */
+gboolean virDomainLockEnd(virDomainLockObj *obj, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** <on_poweroff>, <on_crash> restart: the same QEMU, reset and run again, leases kept. */
+gboolean virDomainLockRestart(virDomainLockObj *obj, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/** Stopped, and left for somebody to look at. */
+gboolean virDomainLockPreserve(virDomainLockObj *obj, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
+/** Asks the guest to shut itself down; @deadlineUsec: wall clock of the forced stop that
+ * the caller arranges, or 0. */
+gboolean virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags, gint64 deadlineUsec,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** No job: withdraws the deadline; STATE when there is none. */
+gboolean virDomainLockWithdrawDeadline(virDomainLockObj *obj, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/** No job, any thread: SIGKILL, or SIGTERM when graceful. End follows from QEMU's end. */
+gboolean virDomainLockKill(virDomainLockObj *obj, guint flags, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockPause(virDomainLockObj *obj, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockContinue(virDomainLockObj *obj, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockHardReset(virDomainLockObj *obj, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
+/** How long a QMP command that does no I/O may take. */
+#define VIR_SEQUENCE_QMP_USEC (10 * G_USEC_PER_SEC)
+/** One QMP command without arguments whose answer is of no interest. */
+gboolean virDomainLockCommandSimple(virDomainLockObj *obj, const char *name, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
+#endif

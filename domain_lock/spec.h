@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * spec.h: what the starter tells a new supervisor, as one line of JSON over the inherited
+ * socket: the description of the guest, the configuration file, flags and bounds.
+ *
+ * Lines of the starter:     the spec; later perhaps {"cancel": true}
+ * Lines of the supervisor:  {"progress": {...}} now and then, at the end one of
+ *                           {"ready": {"name", "uuid"}} and {"error": {"code", "message"}}
+ * The end of the file without a cancel changes nothing: the start goes on.
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_SPEC_H
+#define LEASEHOLD_DOMAIN_LOCK_SPEC_H
+
+#include "codec.h"
+#include "domain_def.h"
+
+#define VIR_SPEC_VERSION 1
+/** Longest line either side accepts. */
+#define VIR_SPEC_MAX (16 * 1024 * 1024)
+
+typedef struct _virDomainLockSpec {
+    char *xml;  /* or NULL: a foreign command line */
+    char *name; /* of a foreign command line, like all down to argv */
+    char *uuid; /* or NULL */
+    GArray *disks; /* virDomainLockDisk; paths owned by diskPaths */
+    GPtrArray *diskPaths;
+    char **argv;
+    char *configPath; /* NULL: the default one */
+    guint flags;      /* virDomainLockCreateFlags */
+    gint64 deadlineUsec; /* CLOCK_MONOTONIC: both ends are on one machine */
+    gint64 busyUsec;
+} virDomainLockSpec;
+
+virDomainLockSpec *virDomainLockSpecNew(void);
+void virDomainLockSpecFree(virDomainLockSpec *spec);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSpec, virDomainLockSpecFree)
+void virDomainLockSpecSetCommand(virDomainLockSpec *spec, const virDomainLockCommand *command);
+
+JsonObject *virDomainLockSpecToJson(const virDomainLockSpec *spec);
+virDomainLockSpec *virDomainLockSpecFromJson(JsonObject *object, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/** The guest that it describes. */
+virDomainDef *virDomainLockSpecDescribe(const virDomainLockSpec *spec, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
+JsonObject *virDomainLockProgressToJson(const virLockProgress *progress);
+/** Calls @func with what @object says. */
+void virDomainLockProgressFromJson(JsonObject *object, virLockProgressFunc func,
+                                   gpointer data);
+
+#endif

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * start.c: the start of a guest (I2, I4, I8, I9).
+ *
+ *   1 describe           XML or command line to a definition; text only
+ *   2 runtime folder     one supervisor per uuid on this host
+ *   3 park               fork the child; it registers and waits for "go"
+ *   4 leases             read the chains, then the run lease and every disk, all or none
+ *   5 chains again       under the leases: what was read before may be old
+ *   6 use records        the epochs advance before QEMU opens an image
+ *   7 exec               QEMU, paused
+ *   8 audit              nothing open that no lease covers
+ *   9 cont               unless the guest is to stay paused
+ *
+ * 1 to 3 run in the main thread before any other thread exists, because a fork of a process
+ * with threads is a gamble, and touch no storage, so they cannot hang. 4 to 9 run in the
+ * worker. A failure undoes what was done, newest first. Whatever was reached, the leases are
+ * looked at only after the child is reaped (I3).
+ */
+#include "archive.h"
+#include "audit.h"
+#include "sequence.h"
+#include "step.h"
+#include "undo.h"
+#include <leasehold/lock_driver.h>
+#include <unistd.h>
+
+/* How long undoing may take beyond the deadline of the start itself. */
+#define START_UNDO_USEC (10 * G_USEC_PER_SEC)
+
+/* --- undoing ----------------------------------------------------------------------------- */
+
+static gboolean
+virStartUndoRuntime(gpointer data, GError **error)
+{
+    virDomainLockObj *obj = data;
+
+    return virDomainLockRuntimeRemove(obj->runtime, error);
+}
+
+/* Where there is an error to report already. */
+static void
+virStartDropRuntime(virDomainLockObj *obj)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!virDomainLockRuntimeRemove(obj->runtime, &why))
+        g_warning("the runtime folder of the guest is left: %s", why->message);
+}
+
+static gboolean
+virStartUndoChild(gpointer data, GError **error)
+{
+    virDomainLockObj *obj = data;
+    virDomainLockExit how;
+
+    obj->guest->ops->kill(obj->guest, FALSE);
+    return obj->guest->ops->reap(obj->guest, g_get_monotonic_time() + START_UNDO_USEC, &how,
+                                 error);
+}
+
+static gboolean
+virStartUndoLeases(gpointer data, GError **error)
+{
+    virDomainLockObj *obj = data;
+    virLockWait wait = { .structSize = sizeof(wait),
+                         .deadlineUsec = g_get_monotonic_time() + START_UNDO_USEC };
+
+    return virStartUndoChild(obj, error) && virLockManagerShutdown(obj->man, &wait, error);
+}
+
+/* --- steps 1 to 3 ------------------------------------------------------------------------ */
+
+static gboolean
+virStartTakeRuntime(virDomainLockObj *obj, GError **error)
+{
+    const char *runDir = virLockConfigGet(obj->config, "host", "run_dir");
+    virDomainLockInfo *info = obj->status->info;
+    g_autoptr(virDomainLockStatus) last = NULL;
+
+    obj->runtime = virDomainLockRuntimeTake(runDir, info->uuid, info->name, &last, error);
+    if (!obj->runtime)
+        return FALSE;
+    if (last) {
+        last->info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
+        last->info->reason = VIR_DOMAIN_LOCK_REASON_UNKNOWN;
+        virDomainLockObjEmit(obj, "STOPPED", "unknown",
+                             "its supervisor died; nobody saw how the guest ended");
+    }
+    if (!virDomainLockObjSave(obj, error)) {
+        virStartDropRuntime(obj);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static char *
+virStartHelper(const char *name)
+{
+    const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
+
+    return g_build_filename(dir ? dir : LEASEHOLD_HELPERDIR, name, NULL);
+}
+
+static gboolean
+virStartPassFd(int fd, const char *name, gpointer data, GError **error)
+{
+    virDomainLockObj *obj = data;
+
+    return obj->guest->ops->passFd(obj->guest, fd, name, error);
+}
+
+static gboolean
+virStartMakeManager(virDomainLockObj *obj, GError **error)
+{
+    g_autofree char *helper = virStartHelper("leasehold-lockfailure");
+    g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
+    const virDomainLockInfo *info = obj->status->info;
+
+    obj->man = virLockManagerNew(obj->plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, 0, error);
+    if (!obj->man)
+        return FALSE;
+    virLockManagerSetFdPass(obj->man, virStartPassFd, obj);
+    return virLockManagerSetParameter(obj->man, "uuid", info->uuid, error) &&
+           virLockManagerSetParameter(obj->man, "name", info->name, error) &&
+           virLockManagerSetParameter(obj->man, "loss_helper", helper, error) &&
+           virLockManagerSetParameter(obj->man, "loss_helper_args", pid, error) &&
+           virLockManagerPrepareChild(obj->man, error);
+}
+
+static gboolean
+virStartPark(virDomainLockObj *obj, virDomainLockGuestFactory factory, gpointer data,
+             GError **error)
+{
+    if (!virStartMakeManager(obj, error))
+        return FALSE;
+    obj->guest = factory(obj, &obj->qmpFd, data, error);
+    return obj->guest && obj->guest->ops->park(obj->guest, obj->man, error);
+}
+
+virDomainLockObj *
+virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
+                          virDomainLockGuestFactory factory, gpointer data, GError **error)
+{
+    g_autoptr(virDomainLockObj) obj = NULL;
+    virDomainDef *def = NULL;
+
+    virStepStop("start", 1);
+    def = virDomainLockSpecDescribe(spec, error);
+    if (!def)
+        return NULL;
+    obj = virDomainLockObjNew(config, def, spec->flags);
+    obj->plugin = virLockManagerPluginLoad(config, NULL, error);
+    if (!obj->plugin)
+        return NULL;
+    obj->status->info->plugin = g_strdup(virLockManagerPluginGetInfo(obj->plugin)->name);
+
+    virStepStop("start", 2);
+    if (!virStartTakeRuntime(obj, error))
+        return NULL;
+    virDomainLockObjSetJob(obj, "starting");
+
+    virDomainLockObjSetStep(obj, "start", 3);
+    if (!virStartPark(obj, factory, data, error)) {
+        virStartDropRuntime(obj);
+        return NULL;
+    }
+    return g_steal_pointer(&obj);
+}
+
+/* --- steps 4 to 9 ------------------------------------------------------------------------ */
+
+typedef struct {
+    virDomainLockObj *obj;
+    const virLockWait *wait;
+    virUndo *undo;
+} virStart;
+
+static gboolean
+virStartRegisterResource(virStart *start, const virDomainResource *resource, GError **error)
+{
+    virLockManagerParam params[4] = { { NULL, NULL } };
+    const char *values[][2] = { { "lockspace", resource->lockspace },
+                                { "path", resource->leasePath },
+                                { "offset", resource->leaseOffset } };
+    gsize n = 0;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(values); i++) {
+        if (values[i][1])
+            params[n++] = (virLockManagerParam){ values[i][0], values[i][1] };
+    }
+    return virLockManagerRegisterResource(start->obj->man, resource->type, resource->path,
+                                          n > 0 ? params : NULL, resource->flags, error);
+}
+
+static gboolean
+virStartTakeLeases(virStart *start, GError **error)
+{
+    virDomainLockObj *obj = start->obj;
+    GPtrArray *resources = NULL;
+
+    if (!virDomainDefReadChains(obj->def, start->wait->cancellable, error))
+        return FALSE;
+    resources = virDomainDefGetResources(obj->def);
+    for (guint i = 0; i < resources->len; i++) {
+        if (!virStartRegisterResource(start, g_ptr_array_index(resources, i), error))
+            return FALSE;
+    }
+    virUndoPush(start->undo, "take the leases", virStartUndoLeases, obj);
+    if (!virLockManagerAcquireObject(obj->man, 0, start->wait, error))
+        return FALSE;
+    virDomainLockObjUpdateLeases(obj);
+    return TRUE;
+}
+
+static gboolean
+virStartReadChainsAgain(virStart *start, GError **error)
+{
+    return virDomainDefReadChains(start->obj->def, start->wait->cancellable, error);
+}
+
+static gboolean
+virStartAdvanceUse(virStart *start, GError **error)
+{
+    if (!virLockManagerAdvanceUse(start->obj->man, start->wait, error))
+        return FALSE;
+    virDomainLockObjUpdateLeases(start->obj);
+    return TRUE;
+}
+
+static gboolean
+virStartExec(virStart *start, GError **error)
+{
+    virDomainLockObj *obj = start->obj;
+    guint64 caps = virLockManagerPluginGetInfo(obj->plugin)->capabilities;
+    virDomainArgvContext context = {
+        .runDir = virDomainLockRuntimeGetPath(obj->runtime),
+        .qmpFd = obj->qmpFd,
+        .fencedCache = (caps & VIR_LOCK_CAP_FENCED_CACHE) != 0,
+    };
+    g_auto(GStrv) argv = virDomainDefFormatArgv(obj->def, &context, error);
+
+    if (!argv)
+        return FALSE;
+    virUndoPush(start->undo, "execute QEMU", virStartUndoChild, obj);
+    return obj->guest->ops->exec(obj->guest, (const char *const *)argv,
+                                 start->wait->deadlineUsec, start->wait->cancellable, error);
+}
+
+static gboolean
+virStartAudit(virStart *start, GError **error)
+{
+    virDomainLockObj *obj = start->obj;
+    g_autoptr(JsonObject) args = json_object_new();
+    g_autoptr(JsonNode) nodes = NULL;
+    g_autoptr(GPtrArray) leases = virLockManagerGetLeases(obj->man);
+
+    json_object_set_boolean_member(args, "flat", TRUE);
+    nodes = obj->guest->ops->command(obj->guest, "query-named-block-nodes", args,
+                                     start->wait->deadlineUsec, error);
+    if (!nodes)
+        return FALSE;
+    if (!JSON_NODE_HOLDS_ARRAY(nodes)) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
+                    "QEMU's list of block nodes is no list");
+        return FALSE;
+    }
+    return virDomainLockAudit(obj->config, json_node_get_array(nodes),
+                              virDomainDefGetResources(obj->def), leases, error);
+}
+
+/* A reboot or panic that must not simply go on is stopped by QEMU itself: to hear of it
+ * afterwards would let the guest run for a moment. */
+static gboolean
+virStartSetActions(virDomainLockObj *obj, GError **error)
+{
+    g_autoptr(JsonObject) args = json_object_new();
+    g_autoptr(JsonNode) answer = NULL;
+
+    json_object_set_string_member(args, "panic", "pause");
+    if (virDomainDefGetOnReboot(obj->def) != VIR_DOMAIN_ACTION_RESTART)
+        json_object_set_string_member(args, "reboot", "shutdown");
+    answer = obj->guest->ops->command(obj->guest, "set-action", args,
+                                      g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    return answer != NULL;
+}
+
+static gboolean
+virStartCont(virStart *start, GError **error)
+{
+    virDomainLockObj *obj = start->obj;
+
+    if (!virStartSetActions(obj, error))
+        return FALSE;
+    obj->status->info->startedUsec = g_get_real_time();
+    if (obj->flags & VIR_DOMAIN_LOCK_CREATE_PAUSED) {
+        virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
+                                 VIR_DOMAIN_LOCK_REASON_USER, NULL);
+        return TRUE;
+    }
+    if (!virDomainLockCommandSimple(obj, "cont", error))
+        return FALSE;
+    virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_RUNNING, VIR_DOMAIN_LOCK_REASON_NONE,
+                             NULL);
+    return TRUE;
+}
+
+typedef struct {
+    guint number;
+    const char *what; /* "cannot start guest 'web': <what>: ..." if the error needs it */
+    gboolean (*run)(virStart *start, GError **error);
+} virStartStep;
+
+static const virStartStep startSteps[] = {
+    { 4, "taking the leases", virStartTakeLeases },
+    { 5, "reading the images again", virStartReadChainsAgain },
+    { 6, "advancing the use records", virStartAdvanceUse },
+    { 7, "executing QEMU", virStartExec },
+    { 8, "checking what QEMU has open", virStartAudit },
+    { 9, "letting the guest run", virStartCont },
+};
+
+static gboolean
+virStartCheckBounds(const virLockWait *wait, const char *what, GError **error)
+{
+    if (wait->cancellable && g_cancellable_is_cancelled(wait->cancellable)) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED, "cancelled before %s",
+                    what);
+        return FALSE;
+    }
+    if (g_get_monotonic_time() >= wait->deadlineUsec) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+                    "the deadline passed before %s", what);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static void
+virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error)
+{
+    virUndoRun(undo, error);
+    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_FAILED);
+    g_prefix_error(error, "cannot start guest '%s': ", obj->status->info->name);
+    g_mutex_lock(&obj->lock);
+    obj->status->info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
+    obj->status->info->reason = VIR_DOMAIN_LOCK_REASON_FAILED;
+    g_mutex_unlock(&obj->lock);
+    virDomainLockObjEmit(obj, "START_FAILED", NULL, (*error)->message);
+}
+
+static virUndo *
+virStartPreparedUndo(virDomainLockObj *obj)
+{
+    virUndo *undo = virUndoNew();
+
+    virUndoPush(undo, "make the runtime folder", virStartUndoRuntime, obj);
+    virUndoPush(undo, "fork the child", virStartUndoChild, obj);
+    return undo;
+}
+
+void
+virDomainLockStartAbandon(virDomainLockObj *obj, GError **error)
+{
+    g_autoptr(virUndo) undo = virStartPreparedUndo(obj);
+
+    virStartFail(obj, undo, error);
+}
+
+gboolean
+virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **error)
+{
+    g_autoptr(virUndo) undo = virStartPreparedUndo(obj);
+    virStart start = { obj, wait, undo };
+    GError *why = NULL;
+
+    for (gsize i = 0; i < G_N_ELEMENTS(startSteps); i++) {
+        const virStartStep *step = &startSteps[i];
+
+        virDomainLockObjSetStep(obj, "start", step->number);
+        if (virStartCheckBounds(wait, step->what, &why) && step->run(&start, &why))
+            continue;
+        virStartFail(obj, undo, &why);
+        g_propagate_error(error, why);
+        return FALSE;
+    }
+    virUndoForget(undo);
+    virDomainLockObjSetStep(obj, NULL, 0);
+    virDomainLockObjSetJob(obj, NULL);
+    virDomainLockObjEmit(obj, "STARTED", NULL, NULL);
+    return TRUE;
+}
