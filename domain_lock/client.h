@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * client.h: the inside of a virDomainLock handle.
+ *
+ * What is asked often (list, lookup, wait, events) is answered from the files that supervisors
+ * publish and from what the kernel knows of locks and processes, without waking anybody; what
+ * changes a guest goes over its control socket.
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_CLIENT_H
+#define LEASEHOLD_DOMAIN_LOCK_CLIENT_H
+
+#include "runtime.h"
+
+struct _virDomainLock {
+    virLockConfig *config;
+    char *name;
+    char *uuid;
+};
+
+virDomainLock *virDomainLockNew(virLockConfig *config, const char *name, const char *uuid);
+/** run_dir/guests/<uuid>; free with g_free. */
+char *virDomainLockDir(virDomainLock *dom);
+
+/**
+ * virDomainLockReadInfo: the guest of this uuid from its files. A guest whose supervisor is
+ * gone is UNSUPERVISED while its QEMU lives and SHUTOFF (UNKNOWN) after that. NULL when
+ * nothing is known here.
+ */
+virDomainLockInfo *virDomainLockReadInfo(virLockConfig *config, const char *uuid);
+
+/** One method of io.leasehold.Guest1; @parameters may be floating or NULL. */
+gboolean virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,
+                           gint timeoutMsec, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Properties of the guest, or NULL. */
+virDomainLockInfo *virDomainLockCallInfo(virDomainLock *dom, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * client_call.c: calls over the control socket of a guest.
+ */
+#include "client.h"
+#include "archive.h"
+#include "codec.h"
+#include "common/fd.h"
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define CALL_CONNECT_SEC 5
+#define CALL_MSEC 30000
+/* Longer than the supervisor takes to give up a Destroy, so that its words arrive. */
+#define CALL_DESTROY_MSEC 40000
+#define CALL_INFO_MSEC 5000
+
+/* --- connecting -------------------------------------------------------------------------- */
+
+static void
+virCallSetNotRunning(virDomainLock *dom, GError **error)
+{
+    g_autoptr(virDomainLockInfo) info = virDomainLockReadInfo(dom->config, dom->uuid);
+
+    if (info && info->state == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                    "guest '%s' is unsupervised: QEMU (pid %" G_GINT64_FORMAT
+                    ") runs under its leases, but its supervisor is gone; 'leasehold attach "
+                    "%s' takes it up again, 'leasehold destroy %s' ends it",
+                    dom->name, info->pid, dom->name, dom->name);
+    else
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "guest '%s' does not run on this host", dom->name);
+}
+
+static GDBusConnection *
+virCallConnect(virDomainLock *dom, GError **error)
+{
+    g_autofree char *dir = virDomainLockDir(dom);
+    g_autofree char *path = g_build_filename(dir, "control", NULL);
+    g_autoptr(GSocket) socket = NULL;
+    g_autoptr(GSocketConnection) stream = NULL;
+    g_autoptr(GError) why = NULL;
+    GDBusConnection *connection = NULL;
+    int fd = virUnixConnect(path, SOCK_STREAM, &why);
+
+    if (fd < 0) {
+        virCallSetNotRunning(dom, error);
+        return NULL;
+    }
+    socket = g_socket_new_from_fd(fd, &why);
+    if (socket) {
+        /* a supervisor that is stopped accepts nothing; it must not stop us too */
+        g_socket_set_timeout(socket, CALL_CONNECT_SEC);
+        stream = g_socket_connection_factory_create_connection(socket);
+        connection = g_dbus_connection_new_sync(
+            G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL,
+            NULL, &why);
+    } else {
+        virFdClose(fd);
+    }
+    if (!connection) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                    "the supervisor of guest '%s' does not answer: %s", dom->name,
+                    why->message);
+        return NULL;
+    }
+    g_socket_set_timeout(socket, 0);
+    return connection;
+}
+
+static GVariant *
+virCallReply(virDomainLock *dom, const char *interface, const char *method,
+             GVariant *parameters, gint timeoutMsec, GError **error)
+{
+    g_autoptr(GVariant) arguments = parameters ? g_variant_ref_sink(parameters) : NULL;
+    g_autoptr(GDBusConnection) connection = virCallConnect(dom, error);
+    g_autoptr(GError) why = NULL;
+    GVariant *reply = NULL;
+
+    if (!connection)
+        return NULL;
+    reply = g_dbus_connection_call_sync(connection, NULL, "/io/leasehold/Guest", interface,
+                                        method, arguments, NULL, G_DBUS_CALL_FLAGS_NONE,
+                                        timeoutMsec, NULL, &why);
+    if (!reply)
+        g_propagate_error(error, virDomainLockErrorFromRemote(why));
+    return reply;
+}
+
+gboolean
+virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,
+                  gint timeoutMsec, GError **error)
+{
+    g_autoptr(GVariant) reply = virCallReply(dom, "io.leasehold.Guest1", method, parameters,
+                                             timeoutMsec, error);
+
+    return reply != NULL;
+}
+
+virDomainLockInfo *
+virDomainLockCallInfo(virDomainLock *dom, GError **error)
+{
+    g_autoptr(GVariant) reply =
+        virCallReply(dom, "org.freedesktop.DBus.Properties", "GetAll",
+                     g_variant_new("(s)", "io.leasehold.Guest1"), CALL_INFO_MSEC, error);
+    g_autoptr(GVariant) properties = NULL;
+
+    if (!reply)
+        return NULL;
+    properties = g_variant_get_child_value(reply, 0);
+    return virDomainLockInfoFromVariant(properties);
+}
+
+/* --- the public calls -------------------------------------------------------------------- */
+
+virDomainLockInfo *
+virDomainLockGetInfo(virDomainLock *dom, GError **error)
+{
+    g_autoptr(virDomainLockInfo) known = virDomainLockReadInfo(dom->config, dom->uuid);
+    g_autoptr(GError) why = NULL;
+    virDomainLockInfo *asked = NULL;
+
+    if (known && known->supervisorPid != 0 &&
+        (asked = virDomainLockCallInfo(dom, &why)))
+        return asked;
+    if (!known)
+        known = virDomainLockReadInfo(dom->config, dom->uuid);
+    if (!known)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "nothing is known of guest '%s' on this host any more", dom->name);
+    else if (why && g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE) &&
+             !known->message)
+        known->message = g_strdup(why->message);
+    return g_steal_pointer(&known);
+}
+
+gboolean
+virDomainLockShutdownFlags(virDomainLock *dom, guint timeoutSec, guint flags, GError **error)
+{
+    gint patience = flags & VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK ? G_MAXINT : CALL_MSEC;
+
+    return virDomainLockCall(dom, "Shutdown", g_variant_new("(uu)", timeoutSec, flags),
+                             patience, error);
+}
+
+gboolean
+virDomainLockShutdownAbort(virDomainLock *dom, GError **error)
+{
+    return virDomainLockCall(dom, "ShutdownAbort", NULL, CALL_MSEC, error);
+}
+
+gboolean
+virDomainLockSuspend(virDomainLock *dom, GError **error)
+{
+    return virDomainLockCall(dom, "Suspend", NULL, CALL_MSEC, error);
+}
+
+gboolean
+virDomainLockResume(virDomainLock *dom, GError **error)
+{
+    return virDomainLockCall(dom, "Resume", NULL, CALL_MSEC, error);
+}
+
+gboolean
+virDomainLockReset(virDomainLock *dom, GError **error)
+{
+    return virDomainLockCall(dom, "Reset", NULL, CALL_MSEC, error);
+}
+
+/* --- destroy, with or without a supervisor ----------------------------------------------- */
+
+static void
+virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status)
+{
+    const char *stateDir = virLockConfigGet(dom->config, "host", "state_dir");
+    virDomainLockInfo *info = status->info;
+    g_autoptr(virDomainLockEvent) event = virDomainLockEventNew(
+        dom->name, dom->uuid, "STOPPED", "destroyed", "it had no supervisor");
+    g_autoptr(GError) why = NULL;
+
+    info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
+    info->reason = VIR_DOMAIN_LOCK_REASON_DESTROYED;
+    info->endedUsec = g_get_real_time();
+    info->pid = 0;
+    info->supervisorPid = 0;
+    info->waitStatus = -1;
+    g_ptr_array_set_size(info->leases, 0);
+    if (!virArchiveSaveInfo(stateDir, info, &why) ||
+        !virArchiveAddEvent(stateDir, event, &why))
+        g_debug("the end of guest '%s' is not recorded: %s", dom->name, why->message);
+}
+
+/* The folder is held while QEMU is killed, so that nobody starts or attaches in between. Its
+ * leases end when the kernel has closed its files, which is before the pidfd says so. */
+static gboolean
+virCallDestroyOrphan(virDomainLock *dom, guint flags, GError **error)
+{
+    const char *runDir = virLockConfigGet(dom->config, "host", "run_dir");
+    g_autoptr(virDomainLockRuntime) runtime =
+        virDomainLockRuntimeAdopt(runDir, dom->uuid, error);
+    g_autoptr(virDomainLockStatus) status = NULL;
+    g_auto(virFd) pidfd = -1;
+
+    if (!runtime)
+        return FALSE;
+    status = virDomainLockStatusLoad(virDomainLockRuntimeGetPath(runtime), error);
+    if (!status)
+        return FALSE;
+    pidfd = virPidfdOpenExact((pid_t)status->qemu.pid, status->qemu.startTime);
+    if (pidfd >= 0) {
+        int signum = flags & VIR_DOMAIN_LOCK_DESTROY_GRACEFUL ? SIGTERM : SIGKILL;
+        int err = virPidfdSendSignal(pidfd, signum);
+
+        if (err != 0 && err != ESRCH) {
+            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                        "QEMU (pid %" G_GINT64_FORMAT ") of guest '%s' cannot be killed: %s",
+                        status->qemu.pid, dom->name, g_strerror(err));
+            return FALSE;
+        }
+        if (!virPidfdWait(pidfd, g_get_monotonic_time() + CALL_MSEC * 1000LL)) {
+            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+                        "QEMU (pid %" G_GINT64_FORMAT ") of guest '%s' has not ended yet; its "
+                        "leases stay held until it has",
+                        status->qemu.pid, dom->name);
+            return FALSE;
+        }
+    }
+    virCallRecordEnd(dom, status);
+    return virDomainLockRuntimeRemove(runtime, error);
+}
+
+gboolean
+virDomainLockDestroyFlags(virDomainLock *dom, guint flags, GError **error)
+{
+    g_autoptr(virDomainLockInfo) info = virDomainLockReadInfo(dom->config, dom->uuid);
+
+    if (info && info->state == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED)
+        return virCallDestroyOrphan(dom, flags, error);
+    return virDomainLockCall(dom, "Destroy", g_variant_new("(u)", flags), CALL_DESTROY_MSEC,
+                             error);
+}
