@@ -5,12 +5,17 @@ noinst_LTLIBRARIES += supervisor/libsupervisor.la
 supervisor_libsupervisor_la_SOURCES = \
 	%D%/cgroup.c \
 	%D%/cgroup.h \
+	%D%/control.c \
+	%D%/control.h \
+	%D%/control_methods.c \
 	%D%/guest_log.c \
 	%D%/guest_log.h \
 	%D%/guest_qemu.c \
 	%D%/guest_qemu.h \
 	%D%/json_framer.c \
 	%D%/json_framer.h \
+	%D%/jobs.c \
+	%D%/jobs.h \
 	%D%/leftovers.c \
 	%D%/leftovers.h \
 	%D%/park.c \
@@ -19,5 +24,24 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/qmp.h \
 	%D%/qmp_events.c \
 	%D%/qmp_events.h \
+	%D%/starter.c \
+	%D%/starter.h \
+	%D%/supervisor.c \
+	%D%/supervisor.h \
+	$(NULL)
+nodist_supervisor_libsupervisor_la_SOURCES = \
+	%D%/guest1_info.c \
+	%D%/guest1_info.h \
 	$(NULL)
 supervisor_libsupervisor_la_LIBADD = $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+
+# The interface description as data: GDBus checks arguments and introspects with it.
+BUILT_SOURCES += %D%/guest1_info.c %D%/guest1_info.h
+CLEANFILES += %D%/guest1_info.c %D%/guest1_info.h
+GUEST1_XML = $(srcdir)/data/io.leasehold.Guest1.xml
+GUEST1_CODEGEN = $(AM_V_GEN)$(MKDIR_P) %D% && $(GDBUS_CODEGEN) --interface-prefix io.leasehold. \
+	--c-namespace VirDomainLock
+%D%/guest1_info.h: data/io.leasehold.Guest1.xml
+	$(GUEST1_CODEGEN) --interface-info-header --output $@ $(GUEST1_XML)
+%D%/guest1_info.c: data/io.leasehold.Guest1.xml
+	$(GUEST1_CODEGEN) --interface-info-body --output $@ $(GUEST1_XML)

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * control.h: the control interface io.leasehold.Guest1 on the guest's socket.
+ *
+ * Peer-to-peer D-Bus. Only root and our own user get as far as D-Bus; a client that does not
+ * authenticate, read or go away costs one of a bounded number of connections and nothing
+ * else. Nothing of GDBus is initialised before the first client comes.
+ */
+#ifndef LEASEHOLD_SUPERVISOR_CONTROL_H
+#define LEASEHOLD_SUPERVISOR_CONTROL_H
+
+#include <leasehold/domain_lock.h>
+
+struct _virSupervisor;
+typedef struct _virSupervisorControl virSupervisorControl;
+
+/** Listens on @path (mode 0600). */
+virSupervisorControl *virSupervisorControlNew(struct _virSupervisor *sup, const char *path,
+                                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void virSupervisorControlFree(virSupervisorControl *control);
+/** An event (or NULL), and what has changed with it, for every client. */
+void virSupervisorControlTell(virSupervisorControl *control, const virDomainLockEvent *event,
+                              const virDomainLockInfo *info);
+/** The guest is gone: answers all who wait for that, and calls @done when they have it (or
+ * after a second). */
+void virSupervisorControlFinish(virSupervisorControl *control, void (*done)(gpointer data),
+                                gpointer data);
+/** A shutdown deadline was withdrawn: those who blocked for it are answered. */
+void virSupervisorControlDeadlineWithdrawn(virSupervisorControl *control);
+
+/* --- control_methods.c --- */
+
+typedef enum {
+    VIR_CONTROL_WAIT_GONE,             /* Destroy */
+    VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN /* Shutdown with BLOCK */
+} virSupervisorControlWait;
+/** Answers @invocation when the guest is gone; TIMEOUT after @timeoutSec (0: never). */
+void virSupervisorControlAwait(virSupervisorControl *control,
+                               GDBusMethodInvocation *invocation,
+                               virSupervisorControlWait what, guint timeoutSec);
+struct _virSupervisor *virSupervisorControlGetSupervisor(virSupervisorControl *control);
+/** Takes @invocation. */
+void virSupervisorControlCall(virSupervisorControl *control, const char *method,
+                              GVariant *parameters, GDBusMethodInvocation *invocation);
+/** Takes @invocation. */
+void virSupervisorControlFail(GDBusMethodInvocation *invocation, const GError *error);
+
+#endif

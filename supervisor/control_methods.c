@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * control_methods.c: the methods of io.leasehold.Guest1. Most are a job; Destroy is not, so
+ * that nothing that hangs can keep a guest alive.
+ */
+#include "domain_lock/codec.h"
+#include "supervisor/supervisor.h"
+
+/* Destroy answers an error after this; the guest is ended all the same when it can be. */
+#define CONTROL_DESTROY_SEC 30
+
+/* A method that became a job. */
+typedef struct {
+    virSupervisorControl *control;
+    GDBusMethodInvocation *invocation;
+    gboolean (*run)(virDomainLockObj *obj, GError **error);
+    guint timeoutSec; /* Shutdown */
+    guint flags;
+} virControlJob;
+
+void
+virSupervisorControlFail(GDBusMethodInvocation *invocation, const GError *error)
+{
+    g_autofree char *name = virDomainLockErrorName(error);
+
+    g_dbus_method_invocation_return_dbus_error(invocation, name, error->message);
+}
+
+static virDomainLockObj *
+virControlObj(virControlJob *job)
+{
+    return virSupervisorGetObj(virSupervisorControlGetSupervisor(job->control));
+}
+
+static gboolean
+virControlJobRun(gpointer data, GError **error)
+{
+    virControlJob *job = data;
+
+    return job->run(virControlObj(job), error);
+}
+
+static void
+virControlJobDone(const GError *error, gpointer data)
+{
+    virControlJob *job = data;
+
+    if (error)
+        virSupervisorControlFail(job->invocation, error);
+    else
+        g_dbus_method_invocation_return_value(job->invocation, NULL);
+    g_free(job);
+}
+
+static void
+virControlSimple(virSupervisorControl *control, GDBusMethodInvocation *invocation,
+                 const char *name, gboolean (*run)(virDomainLockObj *obj, GError **error))
+{
+    virControlJob *job = g_new0(virControlJob, 1);
+
+    job->control = control;
+    job->invocation = invocation;
+    job->run = run;
+    virSupervisorAddJob(virSupervisorControlGetSupervisor(control), name, virControlJobRun,
+                        virControlJobDone, job);
+}
+
+/* --- shutdown ---------------------------------------------------------------------------- */
+
+static gboolean
+virControlShutdownRun(gpointer data, GError **error)
+{
+    virControlJob *job = data;
+    gint64 deadline =
+        job->timeoutSec > 0 ? g_get_real_time() + job->timeoutSec * G_USEC_PER_SEC : 0;
+
+    return virDomainLockRequestShutdown(virControlObj(job), job->flags, deadline, error);
+}
+
+static void
+virControlShutdownDone(const GError *error, gpointer data)
+{
+    virControlJob *job = data;
+
+    if (!error)
+        virSupervisorSetDeadline(virSupervisorControlGetSupervisor(job->control),
+                                 job->timeoutSec);
+    if (!error && (job->flags & VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK)) {
+        virSupervisorControlAwait(job->control, job->invocation,
+                                  VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN, 0);
+        g_free(job);
+        return;
+    }
+    virControlJobDone(error, job);
+}
+
+static void
+virControlShutdown(virSupervisorControl *control, GVariant *parameters,
+                   GDBusMethodInvocation *invocation)
+{
+    virControlJob *job = g_new0(virControlJob, 1);
+
+    job->control = control;
+    job->invocation = invocation;
+    g_variant_get(parameters, "(uu)", &job->timeoutSec, &job->flags);
+    virSupervisorAddJob(virSupervisorControlGetSupervisor(control), "asking for a shutdown",
+                        virControlShutdownRun, virControlShutdownDone, job);
+}
+
+static void
+virControlShutdownAbort(virSupervisorControl *control, GVariant *parameters,
+                        GDBusMethodInvocation *invocation)
+{
+    virSupervisor *sup = virSupervisorControlGetSupervisor(control);
+    g_autoptr(GError) error = NULL;
+
+    if (!virDomainLockWithdrawDeadline(virSupervisorGetObj(sup), &error)) {
+        virSupervisorControlFail(invocation, error);
+        return;
+    }
+    virSupervisorSetDeadline(sup, 0);
+    virSupervisorControlDeadlineWithdrawn(control);
+    g_dbus_method_invocation_return_value(invocation, NULL);
+}
+
+/* --- the others -------------------------------------------------------------------------- */
+
+static void
+virControlDestroy(virSupervisorControl *control, GVariant *parameters,
+                  GDBusMethodInvocation *invocation)
+{
+    g_autoptr(GError) error = NULL;
+    guint flags = 0;
+
+    g_variant_get(parameters, "(u)", &flags);
+    if (virSupervisorDestroy(virSupervisorControlGetSupervisor(control), flags, &error))
+        virSupervisorControlAwait(control, invocation, VIR_CONTROL_WAIT_GONE,
+                                  CONTROL_DESTROY_SEC);
+    else
+        virSupervisorControlFail(invocation, error);
+}
+
+static void
+virControlSuspend(virSupervisorControl *control, GVariant *parameters,
+                  GDBusMethodInvocation *invocation)
+{
+    virControlSimple(control, invocation, "suspending", virDomainLockPause);
+}
+
+static void
+virControlResume(virSupervisorControl *control, GVariant *parameters,
+                 GDBusMethodInvocation *invocation)
+{
+    virControlSimple(control, invocation, "resuming", virDomainLockContinue);
+}
+
+static void
+virControlReset(virSupervisorControl *control, GVariant *parameters,
+                GDBusMethodInvocation *invocation)
+{
+    virControlSimple(control, invocation, "resetting", virDomainLockHardReset);
+}
+
+typedef struct {
+    const char *name;
+    void (*call)(virSupervisorControl *control, GVariant *parameters,
+                 GDBusMethodInvocation *invocation);
+} virControlMethodEntry;
+
+static const virControlMethodEntry methods[] = {
+    { "Shutdown", virControlShutdown }, { "ShutdownAbort", virControlShutdownAbort },
+    { "Destroy", virControlDestroy },   { "Suspend", virControlSuspend },
+    { "Resume", virControlResume },     { "Reset", virControlReset },
+};
+
+void
+virSupervisorControlCall(virSupervisorControl *control, const char *method,
+                         GVariant *parameters, GDBusMethodInvocation *invocation)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(methods); i++) {
+        if (g_str_equal(methods[i].name, method)) {
+            methods[i].call(control, parameters, invocation);
+            return;
+        }
+    }
+    g_dbus_method_invocation_return_error(invocation, G_DBUS_ERROR,
+                                          G_DBUS_ERROR_UNKNOWN_METHOD,
+                                          "there is no method '%s'", method);
+}

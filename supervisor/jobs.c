@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * jobs.c: one job at a time, as plain blocking code in a thread of its own.
+ *
+ * The end of a job is told to the main loop at a lower priority than what QEMU says, so that
+ * the events that a command caused are handled before its caller gets the answer.
+ */
+#include "supervisor/jobs.h"
+
+typedef struct {
+    virSupervisorJobs *jobs;
+    virSupervisorJob job;
+    guint timer; /* while it waits */
+    GThread *thread;
+    GError *error;
+} virJobEntry;
+
+struct _virSupervisorJobs {
+    virJobEntry *current;
+    GQueue waiting; /* virJobEntry */
+    void (*idle)(gpointer data);
+    gpointer idleData;
+};
+
+static void virJobsNext(virSupervisorJobs *jobs);
+
+static void
+virJobFree(virJobEntry *entry)
+{
+    if (entry->timer)
+        g_source_remove(entry->timer);
+    g_clear_error(&entry->error);
+    g_free(entry);
+}
+
+virSupervisorJobs *
+virSupervisorJobsNew(void (*idle)(gpointer data), gpointer idleData)
+{
+    virSupervisorJobs *jobs = g_new0(virSupervisorJobs, 1);
+
+    jobs->idle = idle;
+    jobs->idleData = idleData;
+    g_queue_init(&jobs->waiting);
+    return jobs;
+}
+
+void
+virSupervisorJobsFree(virSupervisorJobs *jobs)
+{
+    virJobEntry *entry = NULL;
+
+    g_assert(!jobs->current);
+    while ((entry = g_queue_pop_head(&jobs->waiting))) {
+        g_autoptr(GError) error = g_error_new_literal(
+            VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED, "the supervisor of the guest ends");
+
+        entry->job.done(error, entry->job.data);
+        virJobFree(entry);
+    }
+    g_free(jobs);
+}
+
+const char *
+virSupervisorJobsCurrent(virSupervisorJobs *jobs)
+{
+    return jobs->current ? jobs->current->job.name : NULL;
+}
+
+static gboolean
+virJobEnded(gpointer data)
+{
+    virJobEntry *entry = data;
+    virSupervisorJobs *jobs = entry->jobs;
+
+    g_thread_join(entry->thread);
+    jobs->current = NULL;
+    entry->job.done(entry->error, entry->job.data);
+    virJobFree(entry);
+    virJobsNext(jobs);
+    if (!jobs->current)
+        jobs->idle(jobs->idleData);
+    return G_SOURCE_REMOVE;
+}
+
+static gpointer
+virJobThread(gpointer data)
+{
+    virJobEntry *entry = data;
+
+    if (!entry->job.run(entry->job.data, &entry->error) && !entry->error)
+        g_set_error(&entry->error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
+                    "%s failed without a reason", entry->job.name);
+    g_idle_add_full(G_PRIORITY_DEFAULT_IDLE, virJobEnded, entry, NULL);
+    return NULL;
+}
+
+static void
+virJobsNext(virSupervisorJobs *jobs)
+{
+    virJobEntry *entry = NULL;
+
+    if (jobs->current || g_queue_is_empty(&jobs->waiting))
+        return;
+    entry = g_queue_pop_head(&jobs->waiting);
+    if (entry->timer)
+        g_source_remove(entry->timer);
+    entry->timer = 0;
+    jobs->current = entry;
+    entry->thread = g_thread_new("job", virJobThread, entry);
+}
+
+static gboolean
+virJobWaitedEnough(gpointer data)
+{
+    virJobEntry *entry = data;
+    virSupervisorJobs *jobs = entry->jobs;
+    g_autoptr(GError) error =
+        g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY, "the guest is busy: %s",
+                    virSupervisorJobsCurrent(jobs));
+
+    entry->timer = 0;
+    g_queue_remove(&jobs->waiting, entry);
+    entry->job.done(error, entry->job.data);
+    virJobFree(entry);
+    return G_SOURCE_REMOVE;
+}
+
+void
+virSupervisorJobsAdd(virSupervisorJobs *jobs, const virSupervisorJob *job)
+{
+    virJobEntry *entry = g_new0(virJobEntry, 1);
+
+    entry->jobs = jobs;
+    entry->job = *job;
+    g_queue_push_tail(&jobs->waiting, entry);
+    if (job->waitMsec > 0)
+        entry->timer = g_timeout_add(job->waitMsec, virJobWaitedEnough, entry);
+    virJobsNext(jobs);
+}

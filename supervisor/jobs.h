@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * jobs.h: one job at a time, as plain blocking code in a thread of its own.
+ *
+ * All calls and callbacks are in the main thread, only the job itself is not. A thread lives
+ * as long as its job, so that an idle supervisor has none.
+ */
+#ifndef LEASEHOLD_SUPERVISOR_JOBS_H
+#define LEASEHOLD_SUPERVISOR_JOBS_H
+
+#include <leasehold/lock_types.h>
+
+typedef struct _virSupervisorJobs virSupervisorJobs;
+
+typedef gboolean (*virSupervisorJobFunc)(gpointer data, GError **error);
+/** @error: NULL on success. Owns what the job left in @data. */
+typedef void (*virSupervisorJobDone)(const GError *error, gpointer data);
+
+typedef struct _virSupervisorJob {
+    const char *name; /* static string for people: "suspending" */
+    virSupervisorJobFunc run;
+    virSupervisorJobDone done;
+    gpointer data;
+    guint waitMsec; /* how long it may wait for its turn before done gets BUSY;
+                     * 0: as long as it takes */
+} virSupervisorJob;
+
+/** @idle is called whenever the last job is done. */
+virSupervisorJobs *virSupervisorJobsNew(void (*idle)(gpointer data), gpointer idleData);
+/** Not while a job runs. Jobs that wait are done with CANCELLED. */
+void virSupervisorJobsFree(virSupervisorJobs *jobs);
+/** Runs the job now, or when those before it are done. */
+void virSupervisorJobsAdd(virSupervisorJobs *jobs, const virSupervisorJob *job);
+/** The job that runs, or NULL. */
+const char *virSupervisorJobsCurrent(virSupervisorJobs *jobs);
+
+#endif

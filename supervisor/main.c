@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * main.c: leasehold-supervisor, the process that stays with one guest.
+ *
+ * Started by libdomain_lock with a socket (--status-fd) over which it is told what to start
+ * and reports how that went (domain_lock/spec.h). Order:
+ *
+ *  1. leave the starter: fork, so that nobody has to reap us; own session (set by the
+ *     starter), no descriptors but the two that were meant for us, signals as after boot;
+ *  2. read the specification, load the configuration, describe the guest, take its runtime
+ *     folder, fork the parked child: all in this one thread (a fork beside threads inherits
+ *     their locks in any state), none of it touching storage;
+ *  3. only then threads: the control socket and the main loop here, the start as a job.
+ *
+ * SIGTERM ends this process and not the guest: QEMU goes on under its own leases, as after a
+ * crash of the supervisor, and can be taken up again. SIGINT and SIGHUP are ignored.
+ */
+#include "common/fd.h"
+#include "common/spawn.h"
+#include "domain_lock/archive.h"
+#include "domain_lock/step.h"
+#include "supervisor/guest_qemu.h"
+#include "supervisor/supervisor.h"
+#include <locale.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct {
+    int statusFd;
+    char *guestName; /* only to be seen in ps */
+    virSupervisorStarter *starter;
+    virLockConfig *config;
+    virDomainLockSpec *spec;
+    virDomainLockObj *obj;
+    virDomainLockGuest *guest;
+    char *logPath;
+    gboolean logIsNew;
+} virMain;
+
+/* --- the surroundings -------------------------------------------------------------------- */
+
+static void
+virMainSetSignals(void)
+{
+    sigset_t blocked;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM); /* read from a signalfd; threads inherit this */
+    (void)pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+}
+
+/* One arena and a low threshold for giving memory back: there is one of us per guest. */
+static void
+virMainSetMalloc(void)
+{
+    (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+    (void)mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+}
+
+static gboolean
+virMainOpenLog(virMain *self, const char *path, GError **error)
+{
+    g_auto(virFd) fd = -1;
+
+    self->logPath = g_strdup(path);
+    self->logIsNew = !g_file_test(path, G_FILE_TEST_EXISTS);
+    fd = virArchiveOpenLog(path, error);
+    return fd >= 0 && dup2(fd, STDERR_FILENO) >= 0;
+}
+
+/* A start that was refused leaves no empty log behind. */
+static void
+virMainDropEmptyLog(virMain *self)
+{
+    struct stat st;
+
+    if (self->logIsNew && stat(self->logPath, &st) == 0 && st.st_size == 0)
+        (void)unlink(self->logPath);
+}
+
+/* --- the guest --------------------------------------------------------------------------- */
+
+static virDomainLockGuest *
+virMainNewGuest(virDomainLockObj *obj, int *qmpFd, gpointer data, GError **error)
+{
+    virMain *self = data;
+    const virDomainLockInfo *info = obj->status->info;
+    virSupervisorGuestOptions options = {
+        .name = info->name,
+        .uuid = info->uuid,
+        .runDir = virDomainLockRuntimeGetPath(obj->runtime),
+        .logPath = info->logPath,
+    };
+
+    if (!virMainOpenLog(self, info->logPath, error))
+        return NULL;
+    self->guest = virSupervisorGuestNew(&options, error);
+    if (self->guest)
+        *qmpFd = virSupervisorGuestGetQmpFd(self->guest);
+    return self->guest;
+}
+
+static gboolean
+virMainPrepare(virMain *self, GError **error)
+{
+    self->spec = virSupervisorStarterReadSpec(self->starter, error);
+    if (!self->spec)
+        return FALSE;
+    self->config = virLockConfigLoad(self->spec->configPath, error);
+    if (!self->config)
+        return FALSE;
+    self->obj = virDomainLockStartPrepare(self->config, self->spec, virMainNewGuest, self,
+                                          error);
+    return self->obj != NULL;
+}
+
+static int
+virMainServe(virMain *self)
+{
+    virSupervisor *sup = virSupervisorNew(self->obj, g_steal_pointer(&self->starter));
+    gboolean ended = virSupervisorRun(sup, self->spec);
+
+    virSupervisorFree(sup);
+    return ended ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static void
+virMainClear(virMain *self)
+{
+    virDomainLockGuest *guest = self->guest;
+
+    virMainDropEmptyLog(self);
+    virDomainLockObjFree(self->obj);
+    /* a QEMU that goes on keeps its descriptors; ours end with us */
+    if (guest)
+        virSupervisorGuestFree(guest);
+    virDomainLockSpecFree(self->spec);
+    if (self->config)
+        virLockConfigUnref(self->config);
+    virSupervisorStarterFree(self->starter);
+    g_free(self->logPath);
+    g_free(self->guestName);
+}
+
+static int
+virMainRun(gpointer data)
+{
+    virMain *self = data;
+    g_autoptr(GError) error = NULL;
+    int status = EXIT_FAILURE;
+
+    virMainSetSignals();
+    self->starter = virSupervisorStarterNew(self->statusFd);
+    if (virStepFd() >= 0)
+        (void)virFdSetCloexec(virStepFd(), TRUE);
+    if (virMainPrepare(self, &error))
+        status = virMainServe(self);
+    else
+        virSupervisorStarterFail(self->starter, error);
+    virMainClear(self);
+    return status;
+}
+
+/* --- main -------------------------------------------------------------------------------- */
+
+static gboolean
+virMainParse(virMain *self, int argc, char **argv, GError **error)
+{
+    const GOptionEntry entries[] = {
+        { "status-fd", 0, 0, G_OPTION_ARG_INT, &self->statusFd,
+          "Socket to the starter", "FD" },
+        { "guest", 0, 0, G_OPTION_ARG_STRING, &self->guestName,
+          "Name of the guest, shown by ps", "NAME" },
+        { NULL, 0, 0, 0, NULL, NULL, NULL },
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+
+    g_option_context_set_summary(context,
+                                 "The process that stays with one guest. It is started by "
+                                 "'leasehold run' and by libdomain_lock, not by hand.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, error))
+        return FALSE;
+    if (self->statusFd < 3) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "this program is started by 'leasehold run', not by hand");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+int
+main(int argc, char **argv)
+{
+    virMain self = { .statusFd = -1 };
+    g_autoptr(GError) error = NULL;
+    int keep[2] = { -1, -1 };
+    virSpawnOptions options = {
+        .what = "the supervisor",
+        .flags = VIR_SPAWN_CLOSE_FDS,
+        .stdioFds = { VIR_SPAWN_STDIO_INHERIT, VIR_SPAWN_STDIO_INHERIT,
+                      VIR_SPAWN_STDIO_INHERIT },
+        .keepFds = keep,
+        .childForkSafe = virMainRun, /* there are no threads whose locks could be taken */
+        .data = &self,
+    };
+    pid_t pid = 0;
+
+    virMainSetMalloc();
+    setlocale(LC_ALL, "");
+    if (!virMainParse(&self, argc, argv, &error)) {
+        g_printerr("leasehold-supervisor: %s\n", error->message);
+        return 2;
+    }
+    keep[options.nKeepFds++] = self.statusFd;
+    if (virStepFd() >= 3)
+        keep[options.nKeepFds++] = virStepFd();
+    if (!virSpawn(&options, &pid, NULL, &error)) {
+        virSupervisorStarterFail(virSupervisorStarterNew(self.statusFd), error);
+        return EXIT_FAILURE;
+    }
+    _exit(EXIT_SUCCESS);
+}

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * supervisor.c: what happens when, for one guest: the start, what QEMU says, what clients
+ * ask, the deadline of a shutdown, the end.
+ *
+ * Killing QEMU waits for nothing: it needs neither the job nor a lock. That QEMU is dead is
+ * then heard like any other death, and the end job follows from that.
+ */
+#include "supervisor/supervisor.h"
+#include "common/fd.h"
+#include "domain_lock/step.h"
+#include <gio/gunixsocketaddress.h>
+#include <glib-unix.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* After the deadline of a start the worker gets this long to undo; then it counts as stuck
+ * on storage that does not answer. */
+#define START_GRACE_SEC 15
+#define END_RETRY_SEC 10
+
+struct _virSupervisor {
+    GMainLoop *loop;
+    virDomainLockObj *obj;
+    virSupervisorJobs *jobs;
+    virSupervisorControl *control;
+    virSupervisorStarter *starter; /* until the start is through */
+    GCancellable *startCancellable;
+    virLockWait startWait;
+    guint startTimer;
+    guint deadlineTimer;
+    guint retryTimer;
+    int signalFd;
+    guint signalSource;
+    gboolean starting;
+    gboolean ending; /* an end job waits or runs */
+    gboolean ended;  /* SHUTOFF */
+    gboolean told;   /* to leave the guest alone */
+};
+
+static void virSupervisorFollow(virSupervisor *sup, virDomainLockFollow follow);
+
+virDomainLockObj *
+virSupervisorGetObj(virSupervisor *sup)
+{
+    return sup->obj;
+}
+
+/* --- the end ----------------------------------------------------------------------------- */
+
+static void
+virSupervisorQuit(gpointer data)
+{
+    virSupervisor *sup = data;
+
+    g_main_loop_quit(sup->loop);
+}
+
+static void
+virSupervisorFinish(virSupervisor *sup)
+{
+    sup->ended = TRUE;
+    virSupervisorSetDeadline(sup, 0);
+    virSupervisorControlFinish(sup->control, virSupervisorQuit, sup);
+}
+
+static gboolean
+virSupervisorEndRun(gpointer data, GError **error)
+{
+    virSupervisor *sup = data;
+
+    return virDomainLockEnd(sup->obj, error);
+}
+
+static gboolean
+virSupervisorEndRetry(gpointer data)
+{
+    virSupervisor *sup = data;
+
+    sup->retryTimer = 0;
+    virSupervisorEnd(sup);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+virSupervisorEndDone(const GError *error, gpointer data)
+{
+    virSupervisor *sup = data;
+
+    sup->ending = FALSE;
+    if (!error) {
+        virSupervisorFinish(sup);
+        return;
+    }
+    g_warning("%s", error->message);
+    sup->retryTimer = g_timeout_add_seconds(END_RETRY_SEC, virSupervisorEndRetry, sup);
+}
+
+void
+virSupervisorEnd(virSupervisor *sup)
+{
+    virSupervisorJob job = { .name = "ending the guest",
+                             .run = virSupervisorEndRun,
+                             .done = virSupervisorEndDone,
+                             .data = sup };
+
+    if (sup->ending || sup->ended)
+        return;
+    if (sup->retryTimer)
+        g_source_remove(sup->retryTimer);
+    sup->retryTimer = 0;
+    sup->ending = TRUE;
+    virSupervisorJobsAdd(sup->jobs, &job);
+}
+
+gboolean
+virSupervisorDestroy(virSupervisor *sup, guint flags, GError **error)
+{
+    if (!virDomainLockKill(sup->obj, flags, error))
+        return FALSE;
+    if (sup->starting)
+        g_cancellable_cancel(sup->startCancellable);
+    return TRUE;
+}
+
+/* --- the deadline of a shutdown ---------------------------------------------------------- */
+
+static gboolean
+virSupervisorForceOff(gpointer data)
+{
+    virSupervisor *sup = data;
+
+    sup->deadlineTimer = 0;
+    virDomainLockObjEmit(sup->obj, "SHUTDOWN_TIMEOUT", "host",
+                         "the guest did not shut itself down in time; it is forced off");
+    virDomainLockObjSetEndReason(sup->obj, VIR_DOMAIN_LOCK_REASON_DESTROYED);
+    virSupervisorEnd(sup);
+    return G_SOURCE_REMOVE;
+}
+
+void
+virSupervisorSetDeadline(virSupervisor *sup, guint timeoutSec)
+{
+    if (sup->deadlineTimer)
+        g_source_remove(sup->deadlineTimer);
+    sup->deadlineTimer =
+        timeoutSec > 0 ? g_timeout_add_seconds(timeoutSec, virSupervisorForceOff, sup) : 0;
+}
+
+/* --- what QEMU says ---------------------------------------------------------------------- */
+
+static gboolean
+virSupervisorRestartRun(gpointer data, GError **error)
+{
+    virSupervisor *sup = data;
+
+    return virDomainLockRestart(sup->obj, error);
+}
+
+static gboolean
+virSupervisorPreserveRun(gpointer data, GError **error)
+{
+    virSupervisor *sup = data;
+
+    return virDomainLockPreserve(sup->obj, error);
+}
+
+/* A guest that can neither be restarted nor stopped must not stay half alive. */
+static void
+virSupervisorPolicyDone(const GError *error, gpointer data)
+{
+    virSupervisor *sup = data;
+
+    if (!error)
+        return;
+    g_warning("%s", error->message);
+    virDomainLockObjSetEndReason(sup->obj, VIR_DOMAIN_LOCK_REASON_CRASHED);
+    virSupervisorEnd(sup);
+}
+
+static void
+virSupervisorPolicy(virSupervisor *sup, const char *name, virSupervisorJobFunc run)
+{
+    virSupervisorJob job = {
+        .name = name, .run = run, .done = virSupervisorPolicyDone, .data = sup
+    };
+
+    virSupervisorJobsAdd(sup->jobs, &job);
+}
+
+static void
+virSupervisorFollow(virSupervisor *sup, virDomainLockFollow follow)
+{
+    switch (follow) {
+    case VIR_DOMAIN_LOCK_FOLLOW_END:
+        virSupervisorEnd(sup);
+        break;
+    case VIR_DOMAIN_LOCK_FOLLOW_RESTART:
+        virSupervisorSetDeadline(sup, 0);
+        virSupervisorPolicy(sup, "restarting the guest", virSupervisorRestartRun);
+        break;
+    case VIR_DOMAIN_LOCK_FOLLOW_PRESERVE:
+        virSupervisorPolicy(sup, "preserving the guest", virSupervisorPreserveRun);
+        break;
+    case VIR_DOMAIN_LOCK_FOLLOW_NONE:
+        break;
+    }
+}
+
+static void
+virSupervisorGuestSays(const char *event, JsonObject *data, gpointer opaque)
+{
+    virSupervisor *sup = opaque;
+
+    virSupervisorFollow(sup, virDomainLockObjHandle(sup->obj, event, data));
+}
+
+/* --- telling the clients ----------------------------------------------------------------- */
+
+typedef struct {
+    virSupervisor *sup;
+    virDomainLockEvent *event;
+} virSupervisorNews;
+
+static gboolean
+virSupervisorTell(gpointer data)
+{
+    virSupervisorNews *news = data;
+    g_autoptr(virDomainLockInfo) info = virDomainLockObjGetInfo(news->sup->obj);
+
+    virSupervisorControlTell(news->sup->control, news->event, info);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+virSupervisorNewsFree(gpointer data)
+{
+    virSupervisorNews *news = data;
+
+    virDomainLockEventFree(news->event);
+    g_free(news);
+}
+
+static void
+virSupervisorNewsFrom(virDomainLockObj *obj, const virDomainLockEvent *event, gpointer opaque)
+{
+    virSupervisorNews *news = g_new0(virSupervisorNews, 1);
+
+    news->sup = opaque;
+    if (event) {
+        news->event = virDomainLockEventNew(event->name, event->uuid, event->event,
+                                            event->detail, event->message);
+        news->event->timeUsec = event->timeUsec;
+    }
+    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, virSupervisorTell, news,
+                               virSupervisorNewsFree);
+}
+
+/* --- the start --------------------------------------------------------------------------- */
+
+static gboolean
+virSupervisorStartRun(gpointer data, GError **error)
+{
+    virSupervisor *sup = data;
+
+    return virDomainLockStartRun(sup->obj, &sup->startWait, error);
+}
+
+/* Type=notify of systemd: one datagram, no library. */
+static void
+virSupervisorNotifyReady(void)
+{
+    const char *path = g_getenv("NOTIFY_SOCKET");
+    g_autoptr(GSocketAddress) address = NULL;
+    g_autoptr(GSocket) socket = NULL;
+    g_autofree char *text = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!path)
+        return;
+    text = g_strdup_printf("READY=1\nMAINPID=%d\n", (int)getpid());
+    address = *path == '@' ? g_unix_socket_address_new_with_type(
+                                 path + 1, -1, G_UNIX_SOCKET_ADDRESS_ABSTRACT)
+                           : g_unix_socket_address_new(path);
+    socket = g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_DATAGRAM, 0, &why);
+    if (!socket ||
+        g_socket_send_to(socket, address, text, strlen(text), NULL, &why) < 0)
+        g_warning("cannot tell systemd that the guest runs: %s", why->message);
+}
+
+static void
+virSupervisorStartDone(const GError *error, gpointer data)
+{
+    virSupervisor *sup = data;
+    const virDomainLockInfo *info = sup->obj->status->info;
+
+    g_source_remove(sup->startTimer);
+    sup->startTimer = 0;
+    sup->starting = FALSE;
+    if (error) {
+        g_message("%s", error->message);
+        virSupervisorStarterFail(sup->starter, error);
+        virSupervisorFinish(sup);
+        return;
+    }
+    virStepStop("start", 10);
+    virSupervisorStarterReady(sup->starter, info->name, info->uuid);
+    g_clear_pointer(&sup->starter, virSupervisorStarterFree);
+    virSupervisorNotifyReady();
+    virSupervisorFollow(sup, virDomainLockObjHandleDeferred(sup->obj));
+}
+
+/* The worker is stuck in the kernel: it will never undo anything. The parked child or QEMU
+ * is killed here, its leases end with it, and this process ends with the worker in it. */
+static gboolean
+virSupervisorStartStuck(gpointer data)
+{
+    virSupervisor *sup = data;
+    virDomainLockExit how;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GError) why = NULL;
+
+    sup->obj->guest->ops->kill(sup->obj->guest, FALSE);
+    (void)sup->obj->guest->ops->reap(sup->obj->guest,
+                                     g_get_monotonic_time() + 5 * G_USEC_PER_SEC, &how, &why);
+    g_set_error(&error, VIR_LOCK_ERROR,
+                why ? VIR_LOCK_ERROR_INDETERMINATE : VIR_LOCK_ERROR_TIMEOUT,
+                "cannot start guest '%s': the deadline passed and %s does not return: a "
+                "storage that the guest needs does not answer%s%s",
+                sup->obj->status->info->name, sup->obj->status->step, why ? "; " : "",
+                why ? why->message : "");
+    g_warning("%s", error->message);
+    virSupervisorStarterFail(sup->starter, error);
+    if (!why && !virDomainLockRuntimeRemove(sup->obj->runtime, &why))
+        g_warning("%s", why->message);
+    _exit(EXIT_FAILURE);
+}
+
+static void
+virSupervisorProgress(const virLockProgress *progress, gpointer data)
+{
+    virSupervisorStarterProgress(data, progress);
+}
+
+static void
+virSupervisorStart(virSupervisor *sup, const virDomainLockSpec *spec)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 deadline = spec->deadlineUsec > 0
+                          ? spec->deadlineUsec
+                          : now + VIR_LOCK_WAIT_DEFAULT_SEC * G_USEC_PER_SEC;
+    virSupervisorJob job = { .name = "starting",
+                             .run = virSupervisorStartRun,
+                             .done = virSupervisorStartDone,
+                             .data = sup };
+
+    sup->startWait = (virLockWait){ .structSize = sizeof(virLockWait),
+                                    .deadlineUsec = deadline,
+                                    .busyUsec = spec->busyUsec,
+                                    .cancellable = sup->startCancellable,
+                                    .progress = virSupervisorProgress,
+                                    .progressData = sup->starter };
+    sup->starting = TRUE;
+    sup->startTimer =
+        g_timeout_add_seconds((guint)(MAX(deadline - now, 0) / G_USEC_PER_SEC) +
+                                  START_GRACE_SEC,
+                              virSupervisorStartStuck, sup);
+    virSupervisorStarterWatch(sup->starter, sup->startCancellable);
+    virSupervisorJobsAdd(sup->jobs, &job);
+}
+
+/* --- jobs, signals, life ----------------------------------------------------------------- */
+
+void
+virSupervisorAddJob(virSupervisor *sup, const char *name, virSupervisorJobFunc run,
+                    virSupervisorJobDone done, gpointer data)
+{
+    virSupervisorJob job = { name, run, done, data, VIR_SUPERVISOR_JOB_WAIT_MSEC };
+
+    virSupervisorJobsAdd(sup->jobs, &job);
+}
+
+/* Nothing to do: the memory of the last job goes back to the kernel; and if we were told to
+ * go, we go. */
+static void
+virSupervisorIdle(gpointer data)
+{
+    virSupervisor *sup = data;
+
+    malloc_trim(0);
+    if (sup->told && !sup->ended)
+        g_main_loop_quit(sup->loop);
+}
+
+static gboolean
+virSupervisorSignal(gint fd, GIOCondition condition, gpointer data)
+{
+    virSupervisor *sup = data;
+    struct signalfd_siginfo info;
+
+    if (read(fd, &info, sizeof(info)) != sizeof(info) || info.ssi_signo != SIGTERM)
+        return G_SOURCE_CONTINUE;
+    g_message("told to end by pid %u: the guest goes on under its leases, unsupervised",
+              info.ssi_pid);
+    sup->told = TRUE;
+    if (sup->starting)
+        g_cancellable_cancel(sup->startCancellable);
+    else if (!virSupervisorJobsCurrent(sup->jobs))
+        g_main_loop_quit(sup->loop);
+    return G_SOURCE_CONTINUE;
+}
+
+virSupervisor *
+virSupervisorNew(virDomainLockObj *obj, virSupervisorStarter *starter)
+{
+    virSupervisor *sup = g_new0(virSupervisor, 1);
+    sigset_t signals;
+
+    sup->loop = g_main_loop_new(NULL, FALSE);
+    sup->obj = obj;
+    sup->jobs = virSupervisorJobsNew(virSupervisorIdle, sup);
+    sup->starter = starter;
+    sup->startCancellable = g_cancellable_new();
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sup->signalFd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    g_assert(sup->signalFd >= 0);
+    sup->signalSource = g_unix_fd_add(sup->signalFd, G_IO_IN, virSupervisorSignal, sup);
+    return sup;
+}
+
+void
+virSupervisorFree(virSupervisor *sup)
+{
+    sup->obj->listener = NULL;
+    g_source_remove(sup->signalSource);
+    virFdClose(sup->signalFd);
+    if (sup->retryTimer)
+        g_source_remove(sup->retryTimer);
+    virSupervisorSetDeadline(sup, 0);
+    virSupervisorJobsFree(sup->jobs);
+    virSupervisorControlFree(sup->control);
+    virSupervisorStarterFree(sup->starter);
+    g_object_unref(sup->startCancellable);
+    g_main_loop_unref(sup->loop);
+    g_free(sup);
+}
+
+static gboolean
+virSupervisorOpen(virSupervisor *sup, GError **error)
+{
+    g_autofree char *path = g_build_filename(
+        virDomainLockRuntimeGetPath(sup->obj->runtime), "control", NULL);
+
+    sup->control = virSupervisorControlNew(sup, path, error);
+    if (!sup->control)
+        return FALSE;
+    sup->obj->listener = virSupervisorNewsFrom;
+    sup->obj->listenerData = sup;
+    return TRUE;
+}
+
+gboolean
+virSupervisorRun(virSupervisor *sup, const virDomainLockSpec *spec)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!virSupervisorOpen(sup, &error)) {
+        virDomainLockStartAbandon(sup->obj, &error);
+        virSupervisorStarterFail(sup->starter, error);
+        return FALSE;
+    }
+    sup->obj->guest->ops->watch(sup->obj->guest, virSupervisorGuestSays, sup);
+    virSupervisorStart(sup, spec);
+    g_main_loop_run(sup->loop);
+    return sup->ended;
+}
