@@ -75,22 +75,28 @@ virToolEditDistance(const char *a, const char *b)
     return row[lenB];
 }
 
-static const char *
+/* The name that was meant, or NULL. One word is compared with first words. */
+static char *
 virToolNearest(const char *typed)
 {
-    const char *nearest = NULL;
+    gboolean twoWords = strchr(typed, ' ') != NULL;
+    g_autofree char *nearest = NULL;
     guint best = G_MAXUINT;
 
     for (const virToolCommand *command = virToolCommands; command->name; command++) {
-        guint distance = virToolEditDistance(typed, command->name);
+        g_autofree char *name =
+            twoWords ? g_strdup(command->name)
+                     : g_strndup(command->name, strcspn(command->name, " "));
+        guint distance = virToolEditDistance(typed, name);
 
-        if (!(command->flags & VIR_TOOL_COMMAND_HIDDEN) && distance < best) {
-            best = distance;
-            nearest = command->name;
-        }
+        if ((command->flags & VIR_TOOL_COMMAND_HIDDEN) || distance >= best)
+            continue;
+        best = distance;
+        g_free(nearest);
+        nearest = g_steal_pointer(&name);
     }
     /* a third of the word wrong, and there is no telling what was meant */
-    return best <= MAX(1, strlen(typed) / 3) ? nearest : NULL;
+    return best <= MAX(2, strlen(typed) / 3) ? g_steal_pointer(&nearest) : NULL;
 }
 
 /* The words that may follow @word ("store": "create, list, ..."), or NULL if it is no group. */
@@ -115,7 +121,7 @@ virToolUnknownCommand(const char *first, const char *second)
     g_autofree char *typed =
         second && members ? g_strconcat(first, " ", second, NULL) : g_strdup(first);
     g_autofree char *shown = virTextPrintable(typed);
-    const char *nearest = virToolNearest(typed);
+    g_autofree char *nearest = virToolNearest(typed);
 
     if (members && !second)
         return g_strdup_printf("'%s' needs one of: %s", shown, members);

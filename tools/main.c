@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
+#include <string.h>
 
 static int
 virToolDispatch(virTool *tool)
@@ -41,6 +42,17 @@ virToolFlush(int status)
     return status == VIR_TOOL_EXIT_OK ? VIR_TOOL_EXIT_FAILURE : status;
 }
 
+/* Known before anything is parsed, so that an error of parsing is JSON, too. */
+static gboolean
+virToolWantsJson(char *const *args)
+{
+    for (; *args && strcmp(*args, "--") != 0; args++) {
+        if (strcmp(*args, "--json") == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -50,6 +62,7 @@ main(int argc, char **argv)
     setlocale(LC_CTYPE, "");
     g_set_prgname("leasehold");
     tool.args = g_strdupv(argc > 0 ? argv + 1 : argv);
+    tool.json = virToolWantsJson(tool.args);
     status = virToolFlush(virToolDispatch(&tool));
     g_clear_pointer(&tool.config, virLockConfigUnref);
     g_strfreev(tool.args);
