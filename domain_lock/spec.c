@@ -152,23 +152,6 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
     return g_steal_pointer(&spec);
 }
 
-virDomainDef *
-virDomainLockSpecDescribe(const virDomainLockSpec *spec, GError **error)
-{
-    virDomainLockCommand command = {
-        .structSize = sizeof(command),
-        .name = spec->name,
-        .uuid = spec->uuid,
-        .disks = (const virDomainLockDisk *)(gpointer)spec->disks->data,
-        .nDisks = spec->disks->len,
-        .argv = (const char *const *)spec->argv,
-    };
-
-    if (spec->xml)
-        return virDomainDefParseXML(spec->xml, -1, spec->flags, error);
-    return virDomainDefFromCommand(&command, spec->flags, error);
-}
-
 /* --- progress ---------------------------------------------------------------------------- */
 
 JsonObject *

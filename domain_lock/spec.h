@@ -12,7 +12,6 @@
 #define LEASEHOLD_DOMAIN_LOCK_SPEC_H
 
 #include "codec.h"
-#include "domain_def.h"
 
 #define VIR_SPEC_VERSION 1
 /** Longest line either side accepts. */
@@ -38,9 +37,6 @@ void virDomainLockSpecSetCommand(virDomainLockSpec *spec, const virDomainLockCom
 
 JsonObject *virDomainLockSpecToJson(const virDomainLockSpec *spec);
 virDomainLockSpec *virDomainLockSpecFromJson(JsonObject *object, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
-/** The guest that it describes. */
-virDomainDef *virDomainLockSpecDescribe(const virDomainLockSpec *spec, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
 JsonObject *virDomainLockProgressToJson(const virLockProgress *progress);

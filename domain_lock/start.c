@@ -71,6 +71,23 @@ virStartUndoLeases(gpointer data, GError **error)
 
 /* --- steps 1 to 3 ------------------------------------------------------------------------ */
 
+static virDomainDef *
+virStartDescribe(const virDomainLockSpec *spec, GError **error)
+{
+    virDomainLockCommand command = {
+        .structSize = sizeof(command),
+        .name = spec->name,
+        .uuid = spec->uuid,
+        .disks = (const virDomainLockDisk *)(gpointer)spec->disks->data,
+        .nDisks = spec->disks->len,
+        .argv = (const char *const *)spec->argv,
+    };
+
+    if (spec->xml)
+        return virDomainDefParseXML(spec->xml, -1, spec->flags, error);
+    return virDomainDefFromCommand(&command, spec->flags, error);
+}
+
 static gboolean
 virStartTakeRuntime(virDomainLockObj *obj, GError **error)
 {
@@ -124,8 +141,7 @@ virStartMakeManager(virDomainLockObj *obj, GError **error)
     return virLockManagerSetParameter(obj->man, "uuid", info->uuid, error) &&
            virLockManagerSetParameter(obj->man, "name", info->name, error) &&
            virLockManagerSetParameter(obj->man, "loss_helper", helper, error) &&
-           virLockManagerSetParameter(obj->man, "loss_helper_args", pid, error) &&
-           virLockManagerPrepareChild(obj->man, error);
+           virLockManagerSetParameter(obj->man, "loss_helper_args", pid, error);
 }
 
 static gboolean
@@ -146,7 +162,7 @@ virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
     virDomainDef *def = NULL;
 
     virStepStop("start", 1);
-    def = virDomainLockSpecDescribe(spec, error);
+    def = virStartDescribe(spec, error);
     if (!def)
         return NULL;
     obj = virDomainLockObjNew(config, def, spec->flags);
