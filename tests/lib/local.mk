@@ -10,5 +10,10 @@ EXTRA_DIST += \
 	%D%/vir_test.h \
 	$(NULL)
 
-dist_check_SCRIPTS += %D%/test-functions.sh %D%/test-hosts.sh
-TESTS += %D%/test-functions.sh %D%/test-hosts.sh
+lib_tests = \
+	%D%/test-debian-packages.sh \
+	%D%/test-functions.sh \
+	%D%/test-hosts.sh \
+	$(NULL)
+dist_check_SCRIPTS += $(lib_tests)
+TESTS += $(lib_tests)
