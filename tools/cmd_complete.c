@@ -47,6 +47,20 @@ virToolOfferCommands(const char *group, const char *typed)
 }
 
 static void
+virToolOfferGuests(virTool *tool, const char *typed)
+{
+    g_autoptr(virLockConfig) config = virLockConfigLoad(tool->configPath, NULL);
+    g_autoptr(GPtrArray) guests =
+        config ? virDomainLockList(config, VIR_DOMAIN_LOCK_LIST_ALL, NULL) : NULL;
+
+    for (guint i = 0; guests && i < guests->len; i++) {
+        const virDomainLockInfo *info = g_ptr_array_index(guests, i);
+
+        virToolOffer(info->name, typed);
+    }
+}
+
+static void
 virToolOfferPlugins(const char *typed)
 {
     g_autoptr(GPtrArray) names = virLockManagerPluginList(NULL);
@@ -59,7 +73,9 @@ virToolOfferPlugins(const char *typed)
 static void
 virToolOfferArgument(virTool *tool, const virToolCommand *command, const char *typed)
 {
-    if (strcmp(command->args, "NAME") == 0)
+    if (strstr(command->args, "GUEST"))
+        virToolOfferGuests(tool, typed);
+    else if (strcmp(command->args, "NAME") == 0)
         virToolOfferPlugins(typed);
     else if (strstr(command->args, "COMMAND"))
         virToolOfferCommands(NULL, typed);

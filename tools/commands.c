@@ -16,6 +16,27 @@
 #define VIR_TOOL_EDIT_DISTANCE_MAX 32 /* longer words are never near anything */
 
 const virToolCommand virToolCommands[] = {
+    {"run", "DOMAIN.xml | --name NAME --disk PATH... -- QEMU ARGS...",
+     "start a guest under its leases",
+     "Starts a guest from libvirt domain XML (\"-\": standard input), or any QEMU "
+     "command "
+     "line whose images\nare declared with --disk. Nothing runs before every lease is "
+     "held.",
+     VIR_TOOL_COMMAND_TAIL, virToolCmdRun},
+    {"list", "", "guests of this host", NULL, 0, virToolCmdList},
+    {"show", "GUEST", "one guest: state, processes, leases", NULL, 0, virToolCmdShow},
+    {"events", "[GUEST]", "what happened to a guest, or to all", NULL, 0,
+     virToolCmdEvents},
+    {"shutdown", "GUEST", "ask a guest to shut down",
+     "Asks the guest by ACPI or by its agent. With --timeout it is forced off when it "
+     "has "
+     "not ended by then.",
+     0, virToolCmdShutdown},
+    {"destroy", "GUEST", "end a guest at once", NULL, 0, virToolCmdDestroy},
+    {"suspend", "GUEST", "stop a guest's processors; its leases stay held", NULL, 0,
+     virToolCmdSuspend},
+    {"resume", "GUEST", "let a suspended guest go on", NULL, 0, virToolCmdResume},
+    {"reset", "GUEST", "press a guest's reset button", NULL, 0, virToolCmdReset},
     {"who", "PATH|LEASE", "who holds the lease of a disk or guest",
      "The argument is the path of an image, a lease name, the key of a <lease> element, "
      "or "

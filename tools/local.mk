@@ -4,17 +4,27 @@ bin_PROGRAMS += leasehold
 
 leasehold_SOURCES = \
 	%D%/cmd_complete.c \
+	%D%/cmd_destroy.c \
 	%D%/cmd_doctor.c \
+	%D%/cmd_events.c \
 	%D%/cmd_help.c \
 	%D%/cmd_host.c \
 	%D%/cmd_identify.c \
+	%D%/cmd_list.c \
 	%D%/cmd_plugin.c \
+	%D%/cmd_reset.c \
+	%D%/cmd_resume.c \
+	%D%/cmd_run.c \
+	%D%/cmd_show.c \
+	%D%/cmd_shutdown.c \
 	%D%/cmd_store.c \
+	%D%/cmd_suspend.c \
 	%D%/cmd_who.c \
 	%D%/commands.c \
 	%D%/main.c \
 	%D%/tool.h \
 	%D%/tool_error.c \
+	%D%/tool_guest.c \
 	%D%/tool_json.c \
 	%D%/tool_options.c \
 	%D%/tool_report.c \
@@ -24,6 +34,7 @@ leasehold_SOURCES = \
 	$(NULL)
 
 leasehold_LDADD = \
+	domain_lock/libdomain_lock_core.la \
 	lock_manager/liblock_manager_core.la \
 	common/libcommon.la \
 	$(GIO_LIBS) $(GLIB_LIBS) $(JSON_LIBS) \

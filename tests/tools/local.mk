@@ -5,6 +5,7 @@ EXTRA_DIST += %D%/layers.awk
 tools_test_scripts = \
 	%D%/test-completion.sh \
 	%D%/test-layers.sh \
+	%D%/test-man-pages.py \
 	%D%/test-usage.sh \
 	$(NULL)
 dist_check_SCRIPTS += $(tools_test_scripts)

@@ -41,6 +41,40 @@ usage 'positive' store create /x --max-hosts=-1
 usage 'Integer value|parse integer' store create /x --max-hosts many
 usage 'positive' host join --timeout 0
 usage "try 'leasehold host join --help'" host join --timeout x
+usage "'show' needs GUEST" show
+usage "'shutdown' needs GUEST" shutdown
+usage 'mutually exclusive' shutdown web --abort --timeout 3
+usage 'mutually exclusive' shutdown web --abort --wait
+usage "acpi and agent, not 'apm'" shutdown web --mode acpi,apm
+usage 'acpi, agent or acpi,agent' shutdown web --mode ''
+usage 'positive number' shutdown web --timeout 0
+usage 'mutually exclusive' list --name --uuid
+usage 'mutually exclusive' list --name --json
+usage 'DOMAIN.xml is needed' run
+usage 'mutually exclusive' run web.xml --name web
+usage 'mutually exclusive' run web.xml -- qemu-system-x86_64
+usage 'command line of the guest is missing' run --name web
+usage 'needs --name' run -- qemu-system-x86_64
+usage 'no program after' run --name web --
+usage "'foo' is not 'readonly' or 'shared'" run --name web --disk /none,foo -- qemu
+usage '--timeout' run web.xml --timeout=-1
+usage "'run' does not take 'b.xml'" run a.xml b.xml
+
+# before the guest's program runs 120 is added, so that its own statuses can be told apart
+exits 122 "run --foreground: a usage error" leasehold run --foreground
+exits 122 "run --foreground: an unknown option" leasehold run --bogus --foreground
+exits 121 "run --foreground: no such file" leasehold run "$TEST_TMP/none.xml" --foreground
+exits 2 "--foreground after -- is the program's" leasehold run --name web --bogus -- x --foreground
+
+exits 1 "a description that is endless" leasehold run /dev/zero
+like "$errors" 'no domain XML: it has more than 4 MiB' "is refused"
+exits 1 "a description with zero bytes" leasehold run <(printf '<domain>\0</domain>')
+like "$errors" 'zero bytes' "is refused"
+exits 1 "a directory" leasehold run "$TEST_TMP"
+like "$errors" 'Is a directory' "is no description"
+exits 1 "a guest that does not exist" leasehold show web
+like "$errors" "no guest 'web'" "is named"
+is "$(leasehold list --json | tr -d ' \n')" '{"guests":[]}' "no guests are an empty list"
 
 exits 0 "--help is no error" leasehold --help
 like "$output" '^Usage: leasehold' "and goes to stdout"

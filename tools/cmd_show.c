@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cmd_show.c: leasehold show GUEST
+ */
+#include "config.h"
+
+#include "tools/tool.h"
+
+#include <stdio.h>
+
+static void
+virToolShowTimes(const virDomainLockInfo *info)
+{
+    g_autofree char *started = virToolFormatTime(info->startedUsec);
+    g_autofree char *ended = virToolFormatTime(info->endedUsec);
+    gint64 left = (info->deadlineUsec - g_get_real_time()) / G_USEC_PER_SEC;
+    g_autofree char *span = virToolFormatSpan(MAX(left, 0));
+    g_autofree char *deadline = g_strdup_printf("forced off in %s", span);
+
+    virToolField("Started:", info->startedUsec ? started : NULL);
+    virToolField("Ended:", info->endedUsec ? ended : NULL);
+    virToolField("Deadline:", info->deadlineUsec ? deadline : NULL);
+}
+
+static void
+virToolShowProcesses(const virDomainLockInfo *info)
+{
+    g_autofree char *qemu = g_strdup_printf("pid %" G_GINT64_FORMAT, info->pid);
+    g_autofree char *supervisor =
+        g_strdup_printf("pid %" G_GINT64_FORMAT, info->supervisorPid);
+    g_autofree char *exitText = virToolExitText(info->waitStatus);
+
+    if (info->endedUsec != 0) {
+        virToolField("QEMU:", exitText ? exitText : "nobody saw how it ended");
+        return;
+    }
+    virToolField("QEMU:", info->pid > 0 ? qemu : "not running");
+    virToolField("Supervisor:", info->supervisorPid > 0 ? supervisor : "gone");
+}
+
+static void
+virToolShowLeases(const GPtrArray *leases)
+{
+    g_autoptr(virToolTable) table =
+        virToolTableNew("LEASE", "MODE", ">EPOCH", "~FOR", NULL);
+
+    for (guint i = 0; i < leases->len; i++) {
+        const virLockLease *lease = g_ptr_array_index(leases, i);
+        g_autofree char *epoch =
+            lease->epoch ? g_strdup_printf("%" G_GUINT64_FORMAT, lease->epoch) : NULL;
+        const char *mode = lease->hold == VIR_LOCK_HOLD_BRIDGE ? "reserved"
+                           : lease->hold == VIR_LOCK_HOLD_NONE
+                               ? "not held"
+                               : virToolModeName(lease->mode);
+
+        virToolTableAdd(table, lease->name, mode, epoch,
+                        lease->type == VIR_LOCK_RESOURCE_RUN ? "the right to run"
+                                                             : lease->path);
+    }
+    printf("\nLeases:\n");
+    virToolTablePrint(table);
+}
+
+static void
+virToolShowPrint(const virDomainLockInfo *info)
+{
+    g_autofree char *state = virToolGuestState(info);
+    g_autofree char *plugin =
+        info->hostName ? g_strdup_printf("%s, host '%s'", info->plugin, info->hostName)
+                       : g_strdup(info->plugin);
+
+    virToolField("Name:", info->name);
+    virToolField("UUID:", info->uuid);
+    virToolField("State:", state);
+    virToolField("Job:", info->job);
+    virToolField("Message:", info->message);
+    virToolShowTimes(info);
+    virToolShowProcesses(info);
+    virToolField("Plugin:", plugin);
+    virToolField("On loss:", info->onLockfailure);
+    virToolField("Log:", info->logPath);
+    if (info->leases && info->leases->len > 0)
+        virToolShowLeases(info->leases);
+}
+
+int
+virToolCmdShow(virTool *tool)
+{
+    g_autoptr(virDomainLock) dom = NULL;
+    g_autoptr(virDomainLockInfo) info = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!virToolParse(tool, NULL, 1, 1))
+        return tool->exitStatus;
+    dom = virToolGuest(tool, tool->args[0]);
+    if (!dom)
+        return tool->exitStatus;
+    info = virDomainLockGetInfo(dom, &error);
+    if (!info)
+        return virToolFail(tool, error);
+    if (tool->json) {
+        g_autoptr(JsonBuilder) builder = json_builder_new();
+
+        virToolJsonGuest(builder, info);
+        virToolJsonPrint(builder, stdout, TRUE);
+    } else {
+        virToolShowPrint(info);
+    }
+    return VIR_TOOL_EXIT_OK;
+}

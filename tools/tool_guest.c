@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tool_guest.c: what the commands that take a GUEST share: finding it, acting on it, and the
+ * guest in words and in JSON.
+ */
+#include "config.h"
+
+#include "tools/tool.h"
+
+#include <sys/wait.h>
+
+virDomainLock *
+virToolGuest(virTool *tool, const char *nameOrUuid)
+{
+    g_autoptr(GError) error = NULL;
+    virDomainLock *dom;
+
+    if (!virToolConfig(tool))
+        return NULL;
+    dom = virDomainLockLookup(tool->config, nameOrUuid, &error);
+    if (!dom)
+        tool->exitStatus = virToolFail(tool, error);
+    return dom;
+}
+
+char *
+virToolGuestState(const virDomainLockInfo *info)
+{
+    const char *state = virDomainLockStateName(info->state);
+    const char *reason = virDomainLockReasonName(info->reason);
+
+    if (info->reason == VIR_DOMAIN_LOCK_REASON_NONE || !reason || !*reason)
+        return g_strdup(state);
+    return g_strdup_printf("%s (%s)", state, reason);
+}
+
+char *
+virToolExitText(int waitStatus)
+{
+    if (waitStatus < 0)
+        return NULL;
+    if (WIFEXITED(waitStatus))
+        return g_strdup_printf("exit status %d", WEXITSTATUS(waitStatus));
+    if (WIFSIGNALED(waitStatus))
+        return g_strdup_printf("killed by signal %d (%s)", WTERMSIG(waitStatus),
+                               g_strsignal(WTERMSIG(waitStatus)));
+    return NULL;
+}
+
+static const char *
+virToolTypeName(virLockResourceType type)
+{
+    static const char *const names[] = {
+        [VIR_LOCK_RESOURCE_RUN] = "run",
+        [VIR_LOCK_RESOURCE_DISK] = "disk",
+        [VIR_LOCK_RESOURCE_LEASE] = "lease",
+    };
+
+    return (guint)type < G_N_ELEMENTS(names) ? names[type] : "unknown";
+}
+
+static void
+virToolJsonLease(JsonBuilder *builder, const virLockLease *lease)
+{
+    json_builder_begin_object(builder);
+    virToolJsonString(builder, "lockspace", lease->lockspace);
+    virToolJsonString(builder, "lease", lease->name);
+    virToolJsonString(builder, "type", virToolTypeName(lease->type));
+    virToolJsonString(builder, "mode", virToolModeName(lease->mode));
+    virToolJsonString(builder, "hold", virToolHoldName(lease->hold));
+    virToolJsonInt(builder, "epoch", (gint64)lease->epoch);
+    virToolJsonString(builder, "path", lease->path);
+    json_builder_end_object(builder);
+}
+
+/* Exactly one of the two is a number, or both are null: running, or nobody saw the end. */
+static void
+virToolJsonWaitStatus(JsonBuilder *builder, int waitStatus)
+{
+    gboolean known = waitStatus >= 0;
+
+    virToolJsonKnown(builder, "exit_status",
+                     known && WIFEXITED(waitStatus) ? WEXITSTATUS(waitStatus) : -1);
+    virToolJsonKnown(builder, "exit_signal",
+                     known && WIFSIGNALED(waitStatus) ? WTERMSIG(waitStatus) : -1);
+}
+
+void
+virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info)
+{
+    json_builder_begin_object(builder);
+    virToolJsonString(builder, "name", info->name);
+    virToolJsonString(builder, "uuid", info->uuid);
+    virToolJsonString(builder, "state", virDomainLockStateName(info->state));
+    virToolJsonString(builder, "reason", virDomainLockReasonName(info->reason));
+    virToolJsonPid(builder, "pid", info->pid);
+    virToolJsonPid(builder, "supervisor_pid", info->supervisorPid);
+    virToolJsonString(builder, "plugin", info->plugin);
+    virToolJsonString(builder, "host", info->hostName);
+    virToolJsonString(builder, "on_lockfailure", info->onLockfailure);
+    virToolJsonTime(builder, "started", info->startedUsec);
+    virToolJsonTime(builder, "ended", info->endedUsec);
+    virToolJsonTime(builder, "deadline", info->deadlineUsec);
+    virToolJsonWaitStatus(builder, info->waitStatus);
+    virToolJsonString(builder, "job", info->job);
+    virToolJsonString(builder, "message", info->message);
+    virToolJsonString(builder, "log", info->logPath);
+    json_builder_set_member_name(builder, "leases");
+    json_builder_begin_array(builder);
+    for (guint i = 0; info->leases && i < info->leases->len; i++)
+        virToolJsonLease(builder, g_ptr_array_index(info->leases, i));
+    json_builder_end_array(builder);
+    json_builder_end_object(builder);
+}
+
+int
+virToolReportGuest(virTool *tool, virDomainLock *dom, const char *sentence)
+{
+    g_autoptr(virDomainLockInfo) info = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonBuilder) builder = NULL;
+
+    if (!tool->json) {
+        virToolSay(tool, "guest '%s' %s", virDomainLockGetName(dom), sentence);
+        return VIR_TOOL_EXIT_OK;
+    }
+    info = virDomainLockGetInfo(dom, &error);
+    if (!info)
+        return virToolFail(tool, error);
+    builder = json_builder_new();
+    virToolJsonGuest(builder, info);
+    virToolJsonPrint(builder, stdout, TRUE);
+    return VIR_TOOL_EXIT_OK;
+}
+
+int
+virToolGuestAct(virTool *tool, virToolGuestFunc act, const char *sentence)
+{
+    g_autoptr(virDomainLock) dom = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!virToolParse(tool, NULL, 1, 1))
+        return tool->exitStatus;
+    dom = virToolGuest(tool, tool->args[0]);
+    if (!dom)
+        return tool->exitStatus;
+    if (!act(dom, &error))
+        return virToolFail(tool, error);
+    return virToolReportGuest(tool, dom, sentence);
+}
