@@ -33,8 +33,9 @@ typedef void (*virDomainLockGuestFunc)(const char *event, JsonObject *data, gpoi
 
 typedef struct _virDomainLockGuestOps {
     /** Forks the parked child: own session, registered with the lock manager, waiting for
-     * "go" before it executes anything. Called in the main thread, before any other thread
-     * exists. The child dies if this process dies before exec. */
+     * "go" before it executes anything. Prepares @man (PrepareChild) and tells it the pid.
+     * Called in the main thread, before any other thread exists. The child dies if this
+     * process dies before exec. */
     gboolean (*park)(virDomainLockGuest *guest, virLockManager *man, GError **error);
     /** Gives an open file to the child (parked: over its socket; running: QMP getfd). */
     gboolean (*passFd)(virDomainLockGuest *guest, int fd, const char *name, GError **error);
@@ -42,8 +43,9 @@ typedef struct _virDomainLockGuestOps {
      * with the errno of exec, or QEMU's own words and status when it exits at once. */
     gboolean (*exec)(virDomainLockGuest *guest, const char *const *argv, gint64 deadlineUsec,
                      GCancellable *cancellable, GError **error);
-    /** One QMP command; returns its "return" node (transfer full). A QMP error is
-     * INTERNAL with QEMU's words; no answer by the deadline is INDETERMINATE. */
+    /** One QMP command (@args: transfer none, may be NULL); returns its "return" node
+     * (transfer full). A QMP error is INTERNAL with QEMU's words; no answer by the deadline
+     * is INDETERMINATE. */
     JsonNode *(*command)(virDomainLockGuest *guest, const char *name, JsonObject *args,
                          gint64 deadlineUsec, GError **error);
     /** Waits for a QMP event of this name that came after @since (a serial number from

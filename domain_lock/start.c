@@ -131,7 +131,7 @@ static gboolean
 virStartMakeManager(virDomainLockObj *obj, GError **error)
 {
     g_autofree char *helper = virStartHelper("leasehold-lockfailure");
-    g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
+    const char *dir = virDomainLockRuntimeGetPath(obj->runtime);
     const virDomainLockInfo *info = obj->status->info;
 
     obj->man = virLockManagerNew(obj->plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, 0, error);
@@ -141,7 +141,7 @@ virStartMakeManager(virDomainLockObj *obj, GError **error)
     return virLockManagerSetParameter(obj->man, "uuid", info->uuid, error) &&
            virLockManagerSetParameter(obj->man, "name", info->name, error) &&
            virLockManagerSetParameter(obj->man, "loss_helper", helper, error) &&
-           virLockManagerSetParameter(obj->man, "loss_helper_args", pid, error);
+           virLockManagerSetParameter(obj->man, "loss_helper_args", dir, error);
 }
 
 static gboolean

@@ -70,16 +70,19 @@ virLockWatchCheckUnref(virLockWatchCheck *check)
     g_free(check);
 }
 
-/* Asks the daemon. FALSE: no answer; *lost: it answered that there is nothing to renew. */
+/* Asks the daemon (@callerWait NULL: for CHECK_DEADLINE_SEC). FALSE: no answer; *lost: it
+ * answered that there is nothing to renew. */
 static gboolean
-virLockWatchAsk(virLockManager *man, virLockRenewal *renewal, gboolean *lost, GError **error)
+virLockWatchAsk(virLockManager *man, virLockRenewal *renewal, gboolean *lost,
+                const virLockWait *callerWait, GError **error)
 {
     g_autoptr(GError) local = NULL;
     virLockWait wait;
     gboolean ok;
 
-    virLockWaitResolve(NULL, &wait);
-    wait.deadlineUsec = g_get_monotonic_time() + CHECK_DEADLINE_SEC * G_USEC_PER_SEC;
+    virLockWaitResolve(callerWait, &wait);
+    if (!callerWait)
+        wait.deadlineUsec = g_get_monotonic_time() + CHECK_DEADLINE_SEC * G_USEC_PER_SEC;
     memset(renewal, 0, sizeof(*renewal));
     renewal->structSize = sizeof(*renewal);
     *lost = FALSE;
@@ -104,7 +107,7 @@ virLockWatchThread(gpointer data)
     virLockWatchCheck *check = data;
     virLockRenewal renewal;
     gboolean lost;
-    gboolean ok = virLockWatchAsk(check->man, &renewal, &lost, NULL);
+    gboolean ok = virLockWatchAsk(check->man, &renewal, &lost, NULL, NULL);
     guint64 one = 1;
 
     g_mutex_lock(&check->lock);
@@ -268,7 +271,7 @@ virLockWatchOpen(virLockWatchSource *watch, virLockManager *man, GError **error)
     gboolean lost;
 
     if (!man->plugin->driver.watchDaemon(man->object, &watch->daemonFd, error)
-        || !virLockWatchAsk(man, &watch->renewal, &lost, error)) {
+        || !virLockWatchAsk(man, &watch->renewal, &lost, NULL, error)) {
         g_prefix_error(error, "cannot watch the leases of guest '%s': ", man->name);
         return FALSE;
     }
@@ -298,7 +301,7 @@ virLockWatchCheckNew(virLockManager *man)
 }
 
 static gboolean
-virLockManagerWatchPermitted(virLockManager *man, GError **error)
+virLockManagerWatchPermitted(virLockManager *man, const char *call, GError **error)
 {
     virLockManagerState state;
 
@@ -309,10 +312,10 @@ virLockManagerWatchPermitted(virLockManager *man, GError **error)
     g_mutex_unlock(&man->lock);
     if (virLockManagerStateNext(state, VIR_LOCK_CALL_WATCH) == VIR_LOCK_STATE_FORBIDDEN) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                    "Watch is not permitted in state %s", virLockManagerStateName(state));
+                    "%s is not permitted in state %s", call, virLockManagerStateName(state));
         return FALSE;
     }
-    return virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_LOSS_EVENTS, "Watch", error);
+    return virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_LOSS_EVENTS, call, error);
 }
 
 GSource *
@@ -321,7 +324,7 @@ virLockManagerWatch(virLockManager *man, GError **error)
     virLockWatchSource *watch;
     GSource *source;
 
-    if (!virLockManagerWatchPermitted(man, error))
+    if (!virLockManagerWatchPermitted(man, "Watch", error))
         return NULL;
     source = g_source_new(&virLockWatchFuncs, sizeof(virLockWatchSource));
     watch = (virLockWatchSource *)source;
@@ -343,4 +346,18 @@ virLockManagerWatch(virLockManager *man, GError **error)
     g_ptr_array_add(man->watches, source);
     g_mutex_unlock(&man->lock);
     return source;
+}
+
+gboolean
+virLockManagerGetRenewal(virLockManager *man, virLockRenewal *renewal, const virLockWait *wait,
+                         GError **error)
+{
+    gboolean lost;
+
+    if (!virLockManagerWatchPermitted(man, "GetRenewal", error))
+        return FALSE;
+    if (virLockWatchAsk(man, renewal, &lost, wait, error))
+        return TRUE;
+    g_prefix_error(error, "cannot ask how fresh the leases of guest '%s' are: ", man->name);
+    return FALSE;
 }

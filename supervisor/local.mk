@@ -8,6 +8,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/control.c \
 	%D%/control.h \
 	%D%/control_methods.c \
+	%D%/drain.c \
+	%D%/drain.h \
 	%D%/guest_log.c \
 	%D%/guest_log.h \
 	%D%/guest_qemu.c \
@@ -16,6 +18,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/json_framer.h \
 	%D%/jobs.c \
 	%D%/jobs.h \
+	%D%/lease_loss.c \
+	%D%/lease_loss.h \
 	%D%/leftovers.c \
 	%D%/leftovers.h \
 	%D%/park.c \
@@ -24,6 +28,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/qmp.h \
 	%D%/qmp_events.c \
 	%D%/qmp_events.h \
+	%D%/watch.c \
+	%D%/watch.h \
 	%D%/starter.c \
 	%D%/starter.h \
 	%D%/supervisor.c \
@@ -45,3 +51,8 @@ GUEST1_CODEGEN = $(AM_V_GEN)$(MKDIR_P) %D% && $(GDBUS_CODEGEN) --interface-prefi
 	$(GUEST1_CODEGEN) --interface-info-header --output $@ $(GUEST1_XML)
 %D%/guest1_info.c: data/io.leasehold.Guest1.xml
 	$(GUEST1_CODEGEN) --interface-info-body --output $@ $(GUEST1_XML)
+
+helper_PROGRAMS += helpers/leasehold-lockfailure
+helpers_leasehold_lockfailure_SOURCES = %D%/lockfailure.c
+helpers_leasehold_lockfailure_LDADD = supervisor/libsupervisor.la common/libcommon.la \
+	$(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)

@@ -32,7 +32,7 @@
  * CompleteMigrateIn          RESERVED                    UNSETTLED
  * CompleteMigrateIn CANCEL   RESERVED                    RELEASED
  * Settle                     UNSETTLED                   HELD when it returns TRUE
- * Inquire, Watch             PARKED, HELD, RESERVED,     same
+ * Inquire, Watch, GetRenewal PARKED, HELD, RESERVED,     same
  *                            MIGRATING, YIELDED,
  *                            UNSETTLED, RELEASED
  * GetChild                   any but NEW, PREPARED       same
@@ -44,8 +44,8 @@
  * state as it was. A virLockManager belongs to the process that created it (and, for
  * RegisterChild, to the child it forked); in any other process every call is STATE.
  * Threads: calls on one object are serialised by the library, each within its own deadline;
- * GetLeases, GetChild and Watch do not wait for a call that runs. Watch callbacks come in the
- * GMainContext in which the source was attached.
+ * GetLeases, GetChild, Watch and GetRenewal do not wait for a call that runs. Watch callbacks
+ * come in the GMainContext in which the source was attached.
  */
 #ifndef LEASEHOLD_LOCK_MANAGER_H
 #define LEASEHOLD_LOCK_MANAGER_H
@@ -336,6 +336,15 @@ typedef gboolean (*virLockManagerWatchFunc)(virLockManager *man, virLockWatchEve
  * by our own clock. UNSUPPORTED without LOSS_EVENTS.
  */
 GSource *virLockManagerWatch(virLockManager *man, GError **error) VIR_LOCK_WARN_UNUSED;
+
+/**
+ * virLockManagerGetRenewal: how fresh this host's right to its leases is, asked of the daemon
+ * now (no storage I/O). For a host that was told of a loss and has to know how long it may
+ * take. UNSUPPORTED without LOSS_EVENTS.
+ */
+gboolean virLockManagerGetRenewal(virLockManager *man, virLockRenewal *renewal,
+                                  const virLockWait *wait, GError **error)
+    VIR_LOCK_WARN_UNUSED;
 
 /** Ends the object's use: the child is gone. Checks that its leases went and says which did
  * not (BUSY names them) by the deadline. */
