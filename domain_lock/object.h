@@ -32,6 +32,7 @@ struct _virDomainLockObj {
     int qmpFd;                 /* QEMU's number of its QMP socket */
     guint flags;               /* virDomainLockCreateFlags */
     char *stateDir;
+    gboolean reaped; /* worker: a start was undone so far that its child is gone */
     virDomainLockObjFunc listener;
     gpointer listenerData;
 

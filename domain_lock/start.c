@@ -35,6 +35,12 @@ virStartUndoRuntime(gpointer data, GError **error)
 {
     virDomainLockObj *obj = data;
 
+    if (!obj->reaped) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "process %d still lives and holds its leases; 'leasehold destroy' ends it",
+                    (int)obj->guest->ops->getPid(obj->guest));
+        return FALSE;
+    }
     return virDomainLockRuntimeRemove(obj->runtime, error);
 }
 
@@ -55,8 +61,9 @@ virStartUndoChild(gpointer data, GError **error)
     virDomainLockExit how;
 
     obj->guest->ops->kill(obj->guest, FALSE);
-    return obj->guest->ops->reap(obj->guest, g_get_monotonic_time() + START_UNDO_USEC, &how,
-                                 error);
+    obj->reaped = obj->guest->ops->reap(
+        obj->guest, g_get_monotonic_time() + START_UNDO_USEC, &how, error);
+    return obj->reaped;
 }
 
 static gboolean

@@ -148,7 +148,7 @@ virSupervisorSetDeadline(virSupervisor *sup, guint timeoutSec)
     if (sup->deadlineTimer)
         g_source_remove(sup->deadlineTimer);
     sup->deadlineTimer =
-        timeoutSec > 0 ? g_timeout_add_seconds(timeoutSec, virSupervisorForceOff, sup) : 0;
+        timeoutSec > 0 ? g_timeout_add(timeoutSec * 1000, virSupervisorForceOff, sup) : 0;
 }
 
 /* --- what QEMU says ---------------------------------------------------------------------- */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fake_def.c: a description with one disk, for a guest that is called what the "XML" says.
+ */
+#include "tests/domain_lock/fake.h"
+
+struct _virDomainDef {
+    char *name;
+    GPtrArray *resources;
+};
+
+virDomainDef *
+virDomainDefParseXML(const char *xml, gssize len, guint flags, GError **error)
+{
+    virDomainDef *def = NULL;
+
+    if (!fakeCall("describe", error))
+        return NULL;
+    def = g_new0(virDomainDef, 1);
+    def->name = g_strdup(xml);
+    def->resources = g_ptr_array_new_with_free_func(g_free);
+    return def;
+}
+
+virDomainDef *
+virDomainDefFromCommand(const virDomainLockCommand *command, guint flags, GError **error)
+{
+    return virDomainDefParseXML(command->name, -1, flags, error);
+}
+
+void
+virDomainDefFree(virDomainDef *def)
+{
+    if (!def)
+        return;
+    g_ptr_array_unref(def->resources);
+    g_free(def->name);
+    g_free(def);
+}
+
+const char *
+virDomainDefGetName(const virDomainDef *def)
+{
+    return def->name;
+}
+
+const char *
+virDomainDefGetUuid(const virDomainDef *def)
+{
+    return FAKE_UUID;
+}
+
+virDomainLockfailure
+virDomainDefGetLockfailure(const virDomainDef *def, gboolean *isSet)
+{
+    *isSet = FALSE;
+    return VIR_DOMAIN_LOCKFAILURE_PAUSE;
+}
+
+virDomainAction
+virDomainDefGetOnPoweroff(const virDomainDef *def)
+{
+    return fake->onPoweroff;
+}
+
+virDomainAction
+virDomainDefGetOnReboot(const virDomainDef *def)
+{
+    return fake->onReboot;
+}
+
+virDomainAction
+virDomainDefGetOnCrash(const virDomainDef *def)
+{
+    return fake->onCrash;
+}
+
+gboolean
+virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable, GError **error)
+{
+    virDomainResource *disk = NULL;
+
+    if (!fakeCall("chains", error))
+        return FALSE;
+    if (def->resources->len > 0)
+        return TRUE;
+    disk = g_new0(virDomainResource, 1);
+    disk->type = VIR_LOCK_RESOURCE_DISK;
+    disk->path = fake->disk;
+    g_ptr_array_add(def->resources, disk);
+    return TRUE;
+}
+
+GPtrArray *
+virDomainDefGetResources(const virDomainDef *def)
+{
+    return def->resources;
+}
+
+char **
+virDomainDefFormatArgv(const virDomainDef *def, const virDomainArgvContext *context,
+                       GError **error)
+{
+    const char *argv[] = { "qemu", NULL };
+
+    return fakeCall("argv", error) ? g_strdupv((char **)argv) : NULL;
+}

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * test-sequences.c: start and end of a guest, with neighbours that fail where they are told.
+ *
+ * Seen failing: without the undo of a step (folder, process or leases are left), with the
+ * leases looked at before the reaping (shutdown is BUSY), with cont before the audit.
+ */
+#include "domain_lock/archive.h"
+#include "tests/domain_lock/fake.h"
+#include <signal.h>
+#include <string.h>
+
+/* --- start ------------------------------------------------------------------------------- */
+
+static void
+testStartOrder(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+
+    g_assert_true(fakeRun(self, obj, &error));
+
+    log = fakeTakeLog(self);
+    g_assert_cmpstr(log, ==,
+                    "describe plugin guest park chains register acquire chains advance argv "
+                    "exec query-named-block-nodes set-action cont");
+    g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_RUNNING);
+    g_assert_true(self->held);
+}
+
+static void
+testStartPaused(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, VIR_DOMAIN_LOCK_CREATE_PAUSED);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+    virDomainLockReason reason;
+
+    g_assert_true(fakeRun(self, obj, &error));
+
+    log = fakeTakeLog(self);
+    g_assert_null(strstr(log, "cont"));
+    g_assert_cmpint(virDomainLockObjGetStateAndReason(obj, &reason), ==,
+                    VIR_DOMAIN_LOCK_STATE_PAUSED);
+    g_assert_cmpint(reason, ==, VIR_DOMAIN_LOCK_REASON_USER);
+}
+
+/* The calls of steps 1 to 3: the guest never comes to be an object. */
+static void
+testPrepareFails(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockSpec) spec = virDomainLockSpecNew();
+    g_autoptr(GError) error = NULL;
+
+    self->failAt = data;
+    spec->xml = g_strdup("web");
+    g_assert_null(virDomainLockStartPrepare(fakeConfig(), spec, fakeGuest, NULL, &error));
+
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY);
+    fakeAssertGone(self);
+}
+
+typedef struct {
+    const char *call;
+    guint after; /* so many calls of it succeed first */
+} FailAt;
+
+static void
+testStartFails(Fake *self, gconstpointer data)
+{
+    const FailAt *at = data;
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autoptr(GError) error = NULL;
+    virDomainLockReason reason;
+
+    self->failAt = at->call;
+    self->failAfter = at->after;
+    g_assert_false(fakeRun(self, obj, &error));
+
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY);
+    g_assert_nonnull(strstr(error->message, "cannot start guest 'web'"));
+    g_assert_null(strstr(error->message, "could not undo"));
+    g_assert_cmpint(virDomainLockObjGetStateAndReason(obj, &reason), ==,
+                    VIR_DOMAIN_LOCK_STATE_SHUTOFF);
+    g_assert_cmpint(reason, ==, VIR_DOMAIN_LOCK_REASON_FAILED);
+    fakeAssertGone(self);
+}
+
+/* I3: dead before free, also when a start is undone. */
+static void
+testStartUndoOrder(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+    const char *kill = NULL, *reap = NULL, *shutdown = NULL;
+
+    self->failAt = "cont";
+    g_assert_false(fakeRun(self, obj, &error));
+
+    log = fakeTakeLog(self);
+    kill = strstr(log, " kill");
+    reap = strstr(log, " reap");
+    shutdown = strstr(log, " shutdown");
+    g_assert_true(kill && reap && shutdown);
+    g_assert_true(kill < reap && reap < shutdown);
+}
+
+/* I8: an undo that did not work is said, and the folder of a guest that lives is kept. */
+static void
+testStartUndoFails(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autofree char *path = g_build_filename(self->runDir, "guests", FAKE_UUID, NULL);
+    g_autoptr(GError) error = NULL;
+
+    self->failAt = "cont";
+    self->stuck = TRUE;
+    g_assert_false(fakeRun(self, obj, &error));
+
+    /* whoever lists guests still finds it */
+    g_assert_true(g_file_test(path, G_FILE_TEST_IS_DIR));
+
+    g_assert_nonnull(strstr(error->message, "could not undo"));
+    g_assert_nonnull(strstr(error->message, "QEMU does not die"));
+    g_assert_true(self->held);
+}
+
+/* I2: no vCPU runs when something is open that no lease covers. */
+static void
+testStartAudits(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+
+    self->nodes = "{\"return\": [{\"node-name\": \"other\", \"drv\": \"file\", \"ro\": false, "
+                  "\"file\": \"/proc/self/exe\"}]}";
+    g_assert_false(fakeRun(self, obj, &error));
+
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+    g_assert_nonnull(strstr(error->message, "'other'"));
+    log = fakeTakeLog(self);
+    g_assert_null(strstr(log, "cont"));
+    fakeAssertGone(self);
+}
+
+static void
+testStartCancelled(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+
+    self->cancelAt = data;
+    g_assert_false(fakeRun(self, obj, &error));
+
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED);
+    log = fakeTakeLog(self);
+    g_assert_null(strstr(log, "cont"));
+    fakeAssertGone(self);
+}
+
+static void
+testStartDeadline(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    virLockWait wait = { .structSize = sizeof(wait),
+                         .deadlineUsec = g_get_monotonic_time() - 1 };
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(virDomainLockStartRun(obj, &wait, &error));
+
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT);
+    fakeAssertGone(self);
+}
+
+static void
+testStartAbandoned(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autoptr(GError) error = g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "no socket");
+
+    virDomainLockStartAbandon(obj, &error);
+
+    g_assert_nonnull(strstr(error->message, "no socket"));
+    fakeAssertGone(self);
+}
+
+static void
+testSecondIsRefused(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(virDomainLockSpec) spec = virDomainLockSpecNew();
+    g_autoptr(GError) error = NULL;
+
+    spec->xml = g_strdup("web");
+    g_assert_null(virDomainLockStartPrepare(fakeConfig(), spec, fakeGuest, NULL, &error));
+
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY);
+    g_assert_nonnull(strstr(error->message, "running on this host since"));
+    g_assert_true(self->alive && self->held);
+}
+
+/* --- end --------------------------------------------------------------------------------- */
+
+static void
+assertEnded(Fake *self, virDomainLockReason reason, int waitStatus)
+{
+    g_autoptr(virDomainLockInfo) last = virArchiveLoadInfo(self->stateDir, FAKE_UUID);
+
+    fakeAssertGone(self);
+    g_assert_nonnull(last);
+    g_assert_cmpint(last->state, ==, VIR_DOMAIN_LOCK_STATE_SHUTOFF);
+    g_assert_cmpstr(virDomainLockReasonName(last->reason), ==,
+                    virDomainLockReasonName(reason));
+    g_assert_cmpint(last->waitStatus, ==, waitStatus);
+    g_assert_cmpint(last->endedUsec, >, 0);
+    g_assert_cmpuint(last->leases->len, ==, 0);
+}
+
+static JsonObject *
+shutdownData(gboolean guest, const char *reason)
+{
+    JsonObject *data = json_object_new();
+
+    json_object_set_boolean_member(data, "guest", guest);
+    json_object_set_string_member(data, "reason", reason);
+    return data;
+}
+
+static void
+testGuestShutsDown(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(JsonObject) event = shutdownData(TRUE, "guest-shutdown");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+
+    g_assert_cmpint(virDomainLockObjHandle(obj, "SHUTDOWN", event), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_END);
+    /* the guest is finished; QEMU still flushes: the leases are held */
+    g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_SHUTDOWN);
+    g_assert_true(self->held);
+
+    g_assert_true(virDomainLockEnd(obj, &error));
+    log = fakeTakeLog(self);
+    g_assert_cmpstr(log, ==, "quit reap shutdown");
+    assertEnded(self, VIR_DOMAIN_LOCK_REASON_SHUTDOWN, 0);
+}
+
+static void
+testStubbornQemuIsKilled(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+
+    self->stubborn = TRUE;
+    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_DESTROYED);
+    g_assert_true(virDomainLockEnd(obj, &error));
+
+    log = fakeTakeLog(self);
+    g_assert_cmpstr(log, ==, "quit reap kill reap shutdown");
+    assertEnded(self, VIR_DOMAIN_LOCK_REASON_DESTROYED, SIGKILL);
+}
+
+/* I3: what cannot be reaped keeps its leases, and the end can be tried again. */
+static void
+testStuckQemuKeepsItsLeases(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+
+    self->stubborn = TRUE;
+    self->stuck = TRUE;
+    g_assert_false(virDomainLockEnd(obj, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT);
+    g_assert_nonnull(strstr(error->message, "stay held"));
+    g_assert_true(self->held);
+    g_assert_cmpint(virDomainLockObjGetState(obj), !=, VIR_DOMAIN_LOCK_STATE_SHUTOFF);
+
+    g_clear_error(&error);
+    self->stubborn = self->stuck = FALSE;
+    g_assert_true(virDomainLockEnd(obj, &error));
+    fakeAssertGone(self);
+}
+
+static void
+testQemuDies(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(virDomainLockInfo) last = NULL;
+    g_autoptr(GError) error = NULL;
+
+    self->alive = FALSE;
+    self->waitStatus = SIGSEGV;
+    g_assert_cmpint(virDomainLockObjHandle(obj, "EXITED", NULL), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_END);
+    g_assert_true(virDomainLockEnd(obj, &error));
+
+    assertEnded(self, VIR_DOMAIN_LOCK_REASON_CRASHED, SIGSEGV);
+    last = virArchiveLoadInfo(self->stateDir, FAKE_UUID);
+    g_assert_nonnull(strstr(last->message, "signal 11"));
+}
+
+static void
+testLeasesNotSeenFreeIsSaid(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(virDomainLockInfo) last = NULL;
+    g_autoptr(GError) error = NULL;
+
+    self->failAt = "shutdown";
+    g_assert_true(virDomainLockEnd(obj, &error));
+
+    last = virArchiveLoadInfo(self->stateDir, FAKE_UUID);
+    g_assert_nonnull(strstr(last->message, "not seen free"));
+}
+
+/* A lost lease: another host may write there, so QEMU may not flush any more. */
+static void
+testLostLeaseIsNeverFlushed(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+
+    obj->leaseLost = TRUE;
+    g_assert_false(virDomainLockKill(obj, VIR_DOMAIN_LOCK_DESTROY_GRACEFUL, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
+    g_clear_error(&error);
+    g_assert_true(virDomainLockEnd(obj, &error));
+
+    log = fakeTakeLog(self);
+    g_assert_cmpstr(log, ==, "kill reap shutdown");
+}
+
+/* --- what the description wants ---------------------------------------------------------- */
+
+static void
+testOnPoweroffRestart(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(JsonObject) event = shutdownData(TRUE, "guest-shutdown");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+
+    self->onPoweroff = VIR_DOMAIN_ACTION_RESTART;
+    g_assert_cmpint(virDomainLockObjHandle(obj, "SHUTDOWN", event), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_RESTART);
+    g_assert_true(virDomainLockRestart(obj, &error));
+    log = fakeTakeLog(self);
+    g_assert_cmpstr(log, ==, "system_reset cont");
+
+    (void)virDomainLockObjHandle(obj, "RESUME", NULL);
+    g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_RUNNING);
+    g_assert_true(self->held);
+}
+
+static void
+testOnPoweroffPreserve(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(JsonObject) event = shutdownData(TRUE, "guest-shutdown");
+
+    self->onPoweroff = VIR_DOMAIN_ACTION_PRESERVE;
+    g_assert_cmpint(virDomainLockObjHandle(obj, "SHUTDOWN", event), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_NONE);
+    g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_SHUTDOWN);
+}
+
+/* With -no-reboot (or its set-action) a reboot comes as SHUTDOWN with its own reason. */
+static void
+testRebootIsNoShutdown(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(JsonObject) event = shutdownData(TRUE, "guest-reset");
+
+    self->onPoweroff = VIR_DOMAIN_ACTION_DESTROY;
+    self->onReboot = VIR_DOMAIN_ACTION_RESTART;
+    g_assert_cmpint(virDomainLockObjHandle(obj, "SHUTDOWN", event), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_RESTART);
+}
+
+static void
+testHostEndsWhatPolicyWouldRestart(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(JsonObject) event = shutdownData(FALSE, "host-signal");
+
+    self->onPoweroff = VIR_DOMAIN_ACTION_RESTART;
+    g_assert_cmpint(virDomainLockObjHandle(obj, "SHUTDOWN", event), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_END);
+}
+
+static void
+testPanic(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+
+    self->onCrash = VIR_DOMAIN_ACTION_PRESERVE;
+    g_assert_cmpint(virDomainLockObjHandle(obj, "GUEST_PANICKED", NULL), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_PRESERVE);
+    self->onCrash = VIR_DOMAIN_ACTION_RESTART;
+    g_assert_cmpint(virDomainLockObjHandle(obj, "GUEST_PANICKED", NULL), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_RESTART);
+    self->onCrash = VIR_DOMAIN_ACTION_DESTROY;
+    g_assert_cmpint(virDomainLockObjHandle(obj, "GUEST_PANICKED", NULL), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_END);
+}
+
+/* What a guest does right after its cont, before the start is through, is not lost. */
+static void
+testQuickGuest(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autoptr(JsonObject) event = shutdownData(TRUE, "guest-shutdown");
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(virDomainLockObjHandle(obj, "SHUTDOWN", event), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_NONE);
+    g_assert_true(fakeRun(self, obj, &error));
+    g_assert_cmpint(virDomainLockObjHandleDeferred(obj), ==, VIR_DOMAIN_LOCK_FOLLOW_END);
+    g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_SHUTDOWN);
+}
+
+/* --- what an operator asks --------------------------------------------------------------- */
+
+static void
+testShutdownRequest(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+    virDomainLockReason reason;
+
+    g_assert_true(virDomainLockRequestShutdown(obj, 0, 12345, &error));
+    g_assert_cmpint(virDomainLockObjGetStateAndReason(obj, &reason), ==,
+                    VIR_DOMAIN_LOCK_STATE_RUNNING);
+    g_assert_cmpint(reason, ==, VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED);
+
+    g_assert_true(virDomainLockWithdrawDeadline(obj, &error));
+    g_assert_false(virDomainLockWithdrawDeadline(obj, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
+}
+
+static void
+testPausedGuestCannotShutDown(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(virDomainLockPause(obj, &error));
+    (void)virDomainLockObjHandle(obj, "STOP", NULL);
+    g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_PAUSED);
+
+    g_assert_false(virDomainLockRequestShutdown(obj, 0, 0, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
+}
+
+static void
+testLeaseLostCannotResume(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+
+    virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
+                             VIR_DOMAIN_LOCK_REASON_LEASE_LOST, NULL);
+    g_assert_false(virDomainLockContinue(obj, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
+    g_clear_error(&error);
+    g_assert_false(virDomainLockHardReset(obj, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
+}
+
+#define ADD(path, func, data) g_test_add(path, Fake, data, fakeUp, func, fakeDown)
+
+static void
+addFailures(void)
+{
+    static const char *const prepare[] = { "describe", "plugin", "guest", "park" };
+    static const FailAt start[] = { { "chains", 0 },
+                                    { "register", 0 },
+                                    { "acquire", 0 },
+                                    { "chains", 1 },
+                                    { "advance", 0 },
+                                    { "argv", 0 },
+                                    { "exec", 0 },
+                                    { "query-named-block-nodes", 0 },
+                                    { "set-action", 0 },
+                                    { "cont", 0 } };
+    static const char *const cancels[] = { "acquire", "advance", "exec",
+                                           "query-named-block-nodes" };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(prepare); i++) {
+        g_autofree char *path = g_strdup_printf("/start/fails-at/%s", prepare[i]);
+
+        ADD(path, testPrepareFails, prepare[i]);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(start); i++) {
+        g_autofree char *path =
+            g_strdup_printf("/start/fails-at/%s-%u", start[i].call, start[i].after + 1);
+
+        ADD(path, testStartFails, &start[i]);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(cancels); i++) {
+        g_autofree char *path = g_strdup_printf("/start/cancelled-at/%s", cancels[i]);
+
+        ADD(path, testStartCancelled, cancels[i]);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    virTestInit(&argc, &argv);
+    ADD("/start/order", testStartOrder, NULL);
+    ADD("/start/paused", testStartPaused, NULL);
+    addFailures();
+    ADD("/start/undo-order", testStartUndoOrder, NULL);
+    ADD("/start/undo-fails", testStartUndoFails, NULL);
+    ADD("/start/audits", testStartAudits, NULL);
+    ADD("/start/deadline", testStartDeadline, NULL);
+    ADD("/start/abandoned", testStartAbandoned, NULL);
+    ADD("/start/second-is-refused", testSecondIsRefused, NULL);
+    ADD("/end/guest-shuts-down", testGuestShutsDown, NULL);
+    ADD("/end/stubborn-qemu-is-killed", testStubbornQemuIsKilled, NULL);
+    ADD("/end/stuck-qemu-keeps-its-leases", testStuckQemuKeepsItsLeases, NULL);
+    ADD("/end/qemu-dies", testQemuDies, NULL);
+    ADD("/end/leases-not-seen-free", testLeasesNotSeenFreeIsSaid, NULL);
+    ADD("/end/lost-lease-is-never-flushed", testLostLeaseIsNeverFlushed, NULL);
+    ADD("/policy/poweroff-restart", testOnPoweroffRestart, NULL);
+    ADD("/policy/poweroff-preserve", testOnPoweroffPreserve, NULL);
+    ADD("/policy/reboot-is-no-shutdown", testRebootIsNoShutdown, NULL);
+    ADD("/policy/host-ends", testHostEndsWhatPolicyWouldRestart, NULL);
+    ADD("/policy/panic", testPanic, NULL);
+    ADD("/policy/quick-guest", testQuickGuest, NULL);
+    ADD("/power/shutdown-request", testShutdownRequest, NULL);
+    ADD("/power/paused-cannot-shut-down", testPausedGuestCannotShutDown, NULL);
+    ADD("/power/lease-lost-cannot-resume", testLeaseLostCannotResume, NULL);
+    return g_test_run();
+}
