@@ -2,6 +2,8 @@
 
 noinst_LTLIBRARIES += common/libcommon.la
 common_libcommon_la_SOURCES = \
+	%D%/bytes.c \
+	%D%/bytes.h \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/identity_block.c \

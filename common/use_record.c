@@ -13,78 +13,12 @@
  */
 #include "common/use_record.h"
 
-#include <string.h>
+#include "common/bytes.h"
 
 #define RECORD_VERSION 1
 #define CRC_OFFSET 508
 
 static const guint8 recordMagic[8] = {'L', 'H', 'U', 'S', 'E', 'R', 'E', 'C'};
-
-/* CRC-32 by nibbles: small enough to read, fast enough for 8 sectors of 40 leases. */
-static guint32
-virUseRecordCrc(const guint8 *bytes, gsize len)
-{
-    static const guint32 table[16] = {
-        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-        0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
-    };
-    guint32 crc = 0xffffffff;
-
-    for (gsize i = 0; i < len; i++) {
-        crc = table[(crc ^ bytes[i]) & 15] ^ (crc >> 4);
-        crc = table[(crc ^ (bytes[i] >> 4)) & 15] ^ (crc >> 4);
-    }
-    return ~crc;
-}
-
-static void
-put16(guint8 *at, guint16 value)
-{
-    value = GUINT16_TO_LE(value);
-    memcpy(at, &value, sizeof(value));
-}
-
-static void
-put32(guint8 *at, guint32 value)
-{
-    value = GUINT32_TO_LE(value);
-    memcpy(at, &value, sizeof(value));
-}
-
-static void
-put64(guint8 *at, guint64 value)
-{
-    value = GUINT64_TO_LE(value);
-    memcpy(at, &value, sizeof(value));
-}
-
-static guint16
-get16(const guint8 *at)
-{
-    guint16 value;
-
-    memcpy(&value, at, sizeof(value));
-    return GUINT16_FROM_LE(value);
-}
-
-static guint32
-get32(const guint8 *at)
-{
-    guint32 value;
-
-    memcpy(&value, at, sizeof(value));
-    return GUINT32_FROM_LE(value);
-}
-
-static guint64
-get64(const guint8 *at)
-{
-    guint64 value;
-
-    memcpy(&value, at, sizeof(value));
-    return GUINT64_FROM_LE(value);
-}
 
 /* Cuts at a character, not inside one: the reader checks for UTF-8. */
 static void
@@ -115,50 +49,41 @@ virUseRecordEncode(const virUseRecord *record, guint8 *sector)
 {
     memset(sector, 0, VIR_USE_RECORD_SIZE);
     memcpy(sector, recordMagic, sizeof(recordMagic));
-    put16(sector + 8, RECORD_VERSION);
-    put16(sector + 10, VIR_USE_RECORD_SIZE);
-    put32(sector + 12, record->reason);
-    put64(sector + 16, record->epoch);
-    put64(sector + 24, record->generation);
-    put64(sector + 32, (guint64)record->timeUsec);
-    put32(sector + 40, record->hostId);
-    put32(sector + 44, (guint32)record->pid);
+    virBytesPut16(sector + 8, RECORD_VERSION);
+    virBytesPut16(sector + 10, VIR_USE_RECORD_SIZE);
+    virBytesPut32(sector + 12, record->reason);
+    virBytesPut64(sector + 16, record->epoch);
+    virBytesPut64(sector + 24, record->generation);
+    virBytesPut64(sector + 32, (guint64)record->timeUsec);
+    virBytesPut32(sector + 40, record->hostId);
+    virBytesPut32(sector + 44, (guint32)record->pid);
     putString(sector + 48, sizeof(record->lease), record->lease);
     putString(sector + 96, sizeof(record->hostName), record->hostName);
     putString(sector + 160, sizeof(record->guestUuid), record->guestUuid);
     putString(sector + 200, sizeof(record->guestName), record->guestName);
-    put32(sector + CRC_OFFSET, virUseRecordCrc(sector, CRC_OFFSET));
-}
-
-static gboolean
-isZero(const guint8 *bytes, gsize len)
-{
-    for (gsize i = 0; i < len; i++)
-        if (bytes[i])
-            return FALSE;
-    return TRUE;
+    virBytesPut32(sector + CRC_OFFSET, virBytesCrc32(sector, CRC_OFFSET));
 }
 
 virUseRecordVerdict
 virUseRecordDecode(const guint8 *sector, virUseRecord *record)
 {
-    if (isZero(sector, VIR_USE_RECORD_SIZE))
+    if (virBytesAreZero(sector, VIR_USE_RECORD_SIZE))
         return VIR_USE_RECORD_EMPTY;
     if (memcmp(sector, recordMagic, sizeof(recordMagic)) != 0 ||
-        get32(sector + CRC_OFFSET) != virUseRecordCrc(sector, CRC_OFFSET))
+        virBytesGet32(sector + CRC_OFFSET) != virBytesCrc32(sector, CRC_OFFSET))
         return VIR_USE_RECORD_DAMAGED;
-    if (get16(sector + 8) > RECORD_VERSION)
+    if (virBytesGet16(sector + 8) > RECORD_VERSION)
         return VIR_USE_RECORD_NEWER;
-    if (get16(sector + 10) != VIR_USE_RECORD_SIZE)
+    if (virBytesGet16(sector + 10) != VIR_USE_RECORD_SIZE)
         return VIR_USE_RECORD_DAMAGED;
 
     memset(record, 0, sizeof(*record));
-    record->reason = get32(sector + 12);
-    record->epoch = get64(sector + 16);
-    record->generation = get64(sector + 24);
-    record->timeUsec = (gint64)get64(sector + 32);
-    record->hostId = get32(sector + 40);
-    record->pid = (gint32)get32(sector + 44);
+    record->reason = virBytesGet32(sector + 12);
+    record->epoch = virBytesGet64(sector + 16);
+    record->generation = virBytesGet64(sector + 24);
+    record->timeUsec = (gint64)virBytesGet64(sector + 32);
+    record->hostId = virBytesGet32(sector + 40);
+    record->pid = (gint32)virBytesGet32(sector + 44);
     if (record->epoch == 0 ||
         !getString(sector + 48, sizeof(record->lease), record->lease) ||
         !getString(sector + 96, sizeof(record->hostName), record->hostName) ||

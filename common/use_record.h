@@ -27,7 +27,6 @@
 /** Why an epoch was advanced. */
 typedef enum {
     VIR_USE_REASON_START = 0, /* a guest starts to run or to write */
-    VIR_USE_REASON_MIGRATE,   /* the destination of a migration runs */
     VIR_USE_REASON_REPAIR,    /* stands for a damaged record; nobody known used it */
 } virUseReason;
 

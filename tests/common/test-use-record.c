@@ -85,7 +85,7 @@ testRoundTrip(void)
     guint8 sector[VIR_USE_RECORD_SIZE];
 
     in.epoch = G_MAXUINT64;
-    in.reason = VIR_USE_REASON_MIGRATE;
+    in.reason = VIR_USE_REASON_REPAIR;
     g_strlcpy(in.lease, LEASE, sizeof(in.lease));
     virUseRecordEncode(&in, sector);
 
