@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * daemon.h: the sanlock daemon itself: which process it is, and what it says of itself.
+ *
+ * libsanlock has no call for the state of the daemon (host name, watchdog, when it last saw
+ * which host); "sanlock client status -D" asks over the daemon's socket, and so do we: the
+ * same message and the same "key=value" words, read with a time limit. Functions here block
+ * for at most a few seconds; run them in a job (call.h).
+ */
+#ifndef LEASEHOLD_SANLOCK_DAEMON_H
+#define LEASEHOLD_SANLOCK_DAEMON_H
+
+#include <leasehold/lock_types.h>
+#include <sys/types.h>
+
+/** virSanlockDaemonId: one life of one daemon. */
+typedef struct _virSanlockDaemonId {
+    pid_t pid;
+    guint64 startTime; /* clock ticks since boot, /proc/PID/stat */
+    uid_t uid;
+    gid_t gid;
+} virSanlockDaemonId;
+
+/** Who listens on the socket. UNAVAILABLE if nobody does, CONFIG if we may not connect. */
+gboolean virSanlockDaemonIdentify(virSanlockDaemonId *id,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** A pidfd of the daemon (CLOEXEC); the connection that told its pid is closed again. */
+int virSanlockDaemonOpen(GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** virSanlockDaemonState: what the daemon says of itself. */
+typedef struct _virSanlockDaemonState {
+    char hostName[64];
+    char version[32];
+    gboolean useWatchdog;
+    gint64 monotimeSec;
+    guint maxWorkerThreads;
+} virSanlockDaemonState;
+
+gboolean virSanlockDaemonReadState(virSanlockDaemonState *state,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** virSanlockSelf: this host in a lockspace that it has joined. */
+typedef struct _virSanlockSelf {
+    guint64 generation;
+    guint64 lastSec; /* last good renewal (or the join), daemon's monotonic clock */
+    guint ioTimeoutSec;
+} virSanlockSelf;
+
+/**
+ * virSanlockDaemonReadSelf: no I/O.
+ *
+ * sanlock_get_hosts tells it too, but between the join and the first renewal after it only
+ * answers -EAGAIN; then the daemon's status knows. NOT_JOINED if it is not there as @hostId.
+ */
+gboolean virSanlockDaemonReadSelf(const char *lockspace, guint hostId,
+                                  virSanlockSelf *self,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** virSanlockSeen: when the daemon last saw a host renew, in seconds of its own clock. */
+typedef struct _virSanlockSeen {
+    guint hostId;
+    guint64 generation;
+    gint64 lastLiveSec;
+    gint64 lastCheckSec;
+    guint ioTimeoutSec;
+} virSanlockSeen;
+
+/** Elements virSanlockSeen; NOT_JOINED if the daemon is not in the lockspace. */
+GArray *virSanlockDaemonReadSeen(const char *lockspace,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** The path of the daemon's socket. Free: g_free. */
+char *virSanlockDaemonSocketPath(void);
+/** virSanlockErrorSet, but a failed connection is explained by the socket's path. */
+void virSanlockDaemonErrorSet(GError **error, int rv, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+
+/** Exposed for tests: the value of "key=" in "key=value key=value ...", or NULL. Free it. */
+char *virSanlockDaemonWord(const char *words, const char *key);
+
+#endif
