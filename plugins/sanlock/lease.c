@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * lease.c: see lease.h.
+ */
+#include "plugins/sanlock/lease.h"
+#include "plugins/sanlock/libsanlock.h"
+
+static virSanlockLeaseSet *
+virSanlockLeaseSetAlloc(virSanlockConfig *config, gsize n)
+{
+    virSanlockLeaseSet *set = g_atomic_rc_box_new0(virSanlockLeaseSet);
+
+    set->config = virSanlockConfigRef(config);
+    set->n = n;
+    set->leases = g_new0(virSanlockLease, n);
+    return set;
+}
+
+static void
+virSanlockLeaseSetClear(gpointer data)
+{
+    virSanlockLeaseSet *set = data;
+
+    for (gsize i = 0; i < set->n; i++)
+        g_free(set->leases[i].label);
+    g_free(set->leases);
+    virSanlockConfigUnref(set->config);
+}
+
+void
+virSanlockLeaseSetUnref(virSanlockLeaseSet *set)
+{
+    g_atomic_rc_box_release_full(set, virSanlockLeaseSetClear);
+}
+
+static void
+virSanlockLeaseInit(virSanlockLease *lease, const char *name, const char *label,
+                    virLockMode mode)
+{
+    g_strlcpy(lease->name, name, sizeof(lease->name));
+    virSanlockBridgeName(name, lease->bridge);
+    lease->label = label ? g_strdup(label) : g_strdup_printf("lease %s", name);
+    lease->mode = mode;
+    lease->slot = -1;
+}
+
+virSanlockLeaseSet *
+virSanlockLeaseSetNewOne(virSanlockConfig *config, const char *name, const char *label)
+{
+    virSanlockLeaseSet *set = virSanlockLeaseSetAlloc(config, 1);
+
+    virSanlockLeaseInit(&set->leases[0], name, label, VIR_LOCK_MODE_EXCLUSIVE);
+    return set;
+}
+
+static gboolean
+virSanlockLeaseCheck(virSanlockConfig *config, const virLockDriverResource *resource,
+                     GError **error)
+{
+    if (!virSanlockNameIsValid(resource->name)) {
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+            "'%s' cannot be the name of a lease: 1 to %u of A-Z a-z 0-9 . _ - are "
+            "permitted",
+            resource->name, VIR_LOCK_NAME_MAX);
+        return FALSE;
+    }
+    if (resource->lockspace && config->lockspace &&
+        strcmp(resource->lockspace, config->lockspace) != 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "%s is in lockspace '%s', but this host is configured for '%s' only",
+                    resource->label ? resource->label : resource->name,
+                    resource->lockspace, config->lockspace);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+virSanlockLeaseSet *
+virSanlockLeaseSetNew(virSanlockConfig *config, virLockDriverResource *const *resources,
+                      gsize n, GError **error)
+{
+    g_autoptr(virSanlockLeaseSet) set = NULL;
+
+    if (!virSanlockConfigNeedStore(config, error))
+        return NULL;
+    set = virSanlockLeaseSetAlloc(config, n);
+    for (gsize i = 0; i < n; i++) {
+        if (!virSanlockLeaseCheck(config, resources[i], error))
+            return NULL;
+        virSanlockLeaseInit(&set->leases[i], resources[i]->name, resources[i]->label,
+                            resources[i]->mode);
+    }
+    return g_steal_pointer(&set);
+}
+
+gboolean
+virSanlockLeaseSetIsComplete(const virSanlockLeaseSet *set)
+{
+    for (gsize i = 0; i < set->n; i++)
+        if (set->leases[i].slot < 0)
+            return FALSE;
+    return TRUE;
+}
+
+struct sanlk_resource *
+virSanlockLeaseToResource(const virSanlockLeaseSet *set, gsize i, virSanlockPart part)
+{
+    const virSanlockLease *lease = &set->leases[i];
+    struct sanlk_resource *res;
+
+    if (part == VIR_SANLOCK_PART_BRIDGE)
+        return virSanlockResourceNew(set->config->store, &set->geometry, lease->bridge,
+                                     virSanlockBridgeOffset(&set->geometry, lease->slot));
+    res = virSanlockResourceNew(set->config->store, &set->geometry, lease->name,
+                                virSanlockSlotOffset(&set->geometry, lease->slot));
+    if (lease->mode == VIR_LOCK_MODE_SHARED)
+        res->flags |= SANLK_RES_SHARED;
+    return res;
+}
+
+/* --- locate ---------------------------------------------------------------------------------- */
+
+static gboolean
+virSanlockLeaseSetLocateJob(gpointer data, GError **error)
+{
+    virSanlockLeaseSet *set = data;
+    g_autoptr(virSanlockStore) store =
+        virSanlockStoreOpen(set->config->store, set->config->lockspace, error);
+    g_autoptr(virSanlockBytes) index =
+        store ? virSanlockStoreReadIndex(store, error) : NULL;
+
+    if (!index)
+        return FALSE;
+    set->geometry = store->geometry;
+    for (gsize i = 0; i < set->n; i++) {
+        virSanlockLease *lease = &set->leases[i];
+        virSanlockLeaderVerdict verdict;
+
+        lease->slot = virSanlockIndexFind(index, &store->geometry, lease->name);
+        lease->moved = FALSE;
+        if (lease->slot < 0)
+            continue;
+        if (!virSanlockStoreReadLeader(
+                store, virSanlockSlotOffset(&store->geometry, lease->slot),
+                VIR_SANLOCK_LEADER_LEASE, &lease->leader, &verdict, error))
+            return FALSE;
+    }
+    set->located = TRUE;
+    return TRUE;
+}
+
+static gboolean
+virSanlockLeaseSetRun(virSanlockLeaseSet *set, const char *what, virSanlockJobFunc func,
+                      guint flags, const virSanlockBounds *bounds, GError **error)
+{
+    virSanlockCall call = {
+        .what = what,
+        .func = func,
+        .data = set,
+        .clear = virSanlockLeaseSetClear,
+        .flags = flags,
+    };
+
+    return virSanlockCallRun(&call, bounds, NULL, error);
+}
+
+gboolean
+virSanlockLeaseSetLocate(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
+                         GError **error)
+{
+    return virSanlockLeaseSetRun(set, "looking up leases in the store",
+                                 virSanlockLeaseSetLocateJob, 0, bounds, error);
+}
+
+/* --- verify ---------------------------------------------------------------------------------- */
+
+static gboolean
+virSanlockLeaseReadBridge(virSanlockStore *store, virSanlockLease *lease, GError **error)
+{
+    virSanlockLeaderVerdict verdict;
+
+    if (!virSanlockStoreReadLeader(
+            store, virSanlockBridgeOffset(&store->geometry, lease->slot),
+            VIR_SANLOCK_LEADER_LEASE, &lease->bridgeLeader, &verdict, error))
+        return FALSE;
+    if (verdict == VIR_SANLOCK_LEADER_VALID &&
+        strcmp(lease->bridgeLeader.name, lease->bridge) == 0)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "%s: its bridge lease (slot %d of store %s) is missing or damaged; see "
+                "'leasehold store check'",
+                lease->label, lease->slot, store->path);
+    return FALSE;
+}
+
+static gboolean
+virSanlockLeaseSetVerifyJob(gpointer data, GError **error)
+{
+    virSanlockLeaseSet *set = data;
+    g_autoptr(virSanlockStore) store =
+        virSanlockStoreOpen(set->config->store, set->geometry.lockspace, error);
+    g_autoptr(virSanlockBytes) index =
+        store ? virSanlockStoreReadIndex(store, error) : NULL;
+
+    if (!index)
+        return FALSE;
+    if (strcmp(store->geometry.uuid, set->geometry.uuid) != 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                    "store %s was replaced by another one just now", store->path);
+        return FALSE;
+    }
+    for (gsize i = 0; i < set->n; i++) {
+        virSanlockLease *lease = &set->leases[i];
+
+        lease->moved =
+            virSanlockIndexFind(index, &store->geometry, lease->name) != lease->slot;
+        if (lease->moved)
+            continue;
+        if (!virSanlockLeaseReadBridge(store, lease, error) ||
+            !virSanlockStoreReadUse(store, lease->slot, lease->name, &lease->use, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean
+virSanlockLeaseSetVerify(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
+                         GError **error)
+{
+    return virSanlockLeaseSetRun(set, "checking the leases in the store",
+                                 virSanlockLeaseSetVerifyJob, 0, bounds, error);
+}
+
+/* --- use records ------------------------------------------------------------------------------- */
+
+static gboolean
+virSanlockLeaseWriteUse(virSanlockStore *store, const virSanlockLease *lease,
+                        const virUseRecord *record, GError **error)
+{
+    gsize sectorSize = store->geometry.sectorSize;
+    g_autoptr(virSanlockBytes) sector = virSanlockBuffer(sectorSize);
+
+    virUseRecordEncode(record, sector);
+    return virSanlockStoreWrite(store,
+                                virSanlockUseOffset(&store->geometry, lease->slot) +
+                                    virUseRingOffset(record->epoch, sectorSize),
+                                sector, sectorSize, error);
+}
+
+static gboolean
+virSanlockLeaseAdvance(virSanlockStore *store, virSanlockLease *lease,
+                       const virUseRecord *user, GError **error)
+{
+    virUseRecord records[2];
+    guint n;
+
+    if (!virSanlockStoreReadUse(store, lease->slot, lease->name, &lease->use, error))
+        return FALSE;
+    n = virUseRingAdvance(&lease->use, user, lease->name, records);
+    for (guint i = 0; i < n; i++) {
+        /* the replacement of a damaged record must be there before the one that follows */
+        if (!virSanlockLeaseWriteUse(store, lease, &records[i], error) ||
+            (i + 1 < n && !virSanlockStoreSync(store, error)))
+            return FALSE;
+    }
+    lease->use.epoch = records[n - 1].epoch;
+    return TRUE;
+}
+
+/* One flush for the whole set: the writes are to sectors that exist, so it costs what one
+ * durable write costs. */
+static gboolean
+virSanlockLeaseSetAdvanceJob(gpointer data, GError **error)
+{
+    virSanlockLeaseSet *set = data;
+    g_autoptr(virSanlockStore) store =
+        virSanlockStoreOpen(set->config->store, set->geometry.lockspace, error);
+
+    if (!store)
+        return FALSE;
+    for (gsize i = 0; i < set->n; i++)
+        if (!virSanlockLeaseAdvance(store, &set->leases[i], &set->user, error))
+            return FALSE;
+    return virSanlockStoreSync(store, error);
+}
+
+gboolean
+virSanlockLeaseSetAdvance(virSanlockLeaseSet *set, const virUseRecord *user,
+                          const virSanlockBounds *bounds, GError **error)
+{
+    set->user = *user;
+    return virSanlockLeaseSetRun(set, "advancing the use records",
+                                 virSanlockLeaseSetAdvanceJob, VIR_SANLOCK_CALL_CHANGES,
+                                 bounds, error);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * lease.h: a set of leases on its way through an operation: where they are, what the store
+ * says of them, and the jobs that find that out.
+ *
+ * One job handles the whole set with one open store and as few reads as there are: starting
+ * a guest must not pay for each disk twice.
+ */
+#ifndef LEASEHOLD_SANLOCK_LEASE_H
+#define LEASEHOLD_SANLOCK_LEASE_H
+
+#include "plugins/sanlock/call.h"
+#include "plugins/sanlock/settings.h"
+#include "plugins/sanlock/store.h"
+
+typedef struct _virSanlockLease {
+    char name[VIR_SANLOCK_NAME_SIZE];
+    char bridge[VIR_SANLOCK_NAME_SIZE];
+    char *label; /* how messages call it */
+    virLockMode mode;
+    int slot; /* -1: there is none */
+
+    /* as read from the store last, a hint */
+    virSanlockLeader leader;
+    virSanlockLeader bridgeLeader;
+    virUseRing use;
+    gboolean moved; /* another slot than when it was acquired */
+} virSanlockLease;
+
+typedef struct _virSanlockLeaseSet {
+    virSanlockConfig *config;
+    gboolean located; /* geometry and slots are known */
+    virSanlockGeometry geometry;
+    virUseRecord user; /* for virSanlockLeaseSetAdvance */
+    gsize n;
+    virSanlockLease *leases;
+} virSanlockLeaseSet;
+
+/** CONFIG for a lease of another lockspace than the configured one, or a bad name. */
+virSanlockLeaseSet *virSanlockLeaseSetNew(virSanlockConfig *config,
+                                          virLockDriverResource *const *resources,
+                                          gsize n,
+                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** A set of one lease, by name. */
+virSanlockLeaseSet *virSanlockLeaseSetNewOne(virSanlockConfig *config, const char *name,
+                                             const char *label);
+void virSanlockLeaseSetUnref(virSanlockLeaseSet *set);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virSanlockLeaseSet, virSanlockLeaseSetUnref)
+
+/** Finds the slots and reads the leaders. Leases that have no slot keep slot -1. */
+gboolean virSanlockLeaseSetLocate(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** TRUE if every lease has a slot. */
+gboolean virSanlockLeaseSetIsComplete(const virSanlockLeaseSet *set);
+/** After the leases were taken: reads index (sets moved), bridges and use records. */
+gboolean virSanlockLeaseSetVerify(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Advances all use records by one in the name of @user, durably. The caller holds the
+ * leases exclusively, or their bridges. set->leases[i].use is what was written. */
+gboolean virSanlockLeaseSetAdvance(virSanlockLeaseSet *set, const virUseRecord *user,
+                                   const virSanlockBounds *bounds,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Creates the slots that are missing, through the helper program; located afterwards. */
+gboolean virSanlockLeaseSetCreate(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+typedef enum {
+    VIR_SANLOCK_PART_LEASE = 0,
+    VIR_SANLOCK_PART_BRIDGE,
+} virSanlockPart;
+
+/** For libsanlock: the lease or its bridge. Free: g_free. */
+struct sanlk_resource *virSanlockLeaseToResource(const virSanlockLeaseSet *set, gsize i,
+                                                 virSanlockPart part);
+
+#endif
