@@ -27,13 +27,9 @@ static void
 virEndQuit(virDomainLockObj *obj)
 {
     g_autoptr(GError) why = NULL;
-    gboolean lost = FALSE;
 
-    g_mutex_lock(&obj->lock);
-    lost = obj->leaseLost;
-    g_mutex_unlock(&obj->lock);
     /* a quit flushes: into the disk of another host, if the lease is gone */
-    if (lost)
+    if (virDomainLockObjIsLeaseLost(obj))
         obj->guest->ops->kill(obj->guest, FALSE);
     else if (!virDomainLockCommandSimple(obj, "quit", &why))
         obj->guest->ops->kill(obj->guest, TRUE);

@@ -245,6 +245,22 @@ virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason reason)
 }
 
 void
+virDomainLockObjSetLeaseLost(virDomainLockObj *obj)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    obj->leaseLost = TRUE;
+}
+
+gboolean
+virDomainLockObjIsLeaseLost(virDomainLockObj *obj)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    return obj->leaseLost;
+}
+
+void
 virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);

@@ -78,6 +78,9 @@ void virDomainLockObjEmit(virDomainLockObj *obj, const char *event, const char *
 
 /** Why the guest will have ended; the first one that is told stays. */
 void virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason reason);
+/** From here on nothing may make QEMU write any more: only SIGKILL ends it. */
+void virDomainLockObjSetLeaseLost(virDomainLockObj *obj);
+gboolean virDomainLockObjIsLeaseLost(virDomainLockObj *obj);
 /** Why the next STOP comes. */
 void virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason);
 

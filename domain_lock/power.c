@@ -85,12 +85,8 @@ gboolean
 virDomainLockKill(virDomainLockObj *obj, guint flags, GError **error)
 {
     gboolean graceful = (flags & VIR_DOMAIN_LOCK_DESTROY_GRACEFUL) != 0;
-    gboolean lost = FALSE;
 
-    g_mutex_lock(&obj->lock);
-    lost = obj->leaseLost;
-    g_mutex_unlock(&obj->lock);
-    if (graceful && lost) {
+    if (graceful && virDomainLockObjIsLeaseLost(obj)) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
                     "guest '%s' lost its leases: to end it gracefully would write to a disk "
                     "that may be another host's by now; destroy it without --graceful",

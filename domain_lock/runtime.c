@@ -227,12 +227,29 @@ virDomainLockRuntimeMakeDirs(const char *runDir, const char *dir, GError **error
            virFileMakeDirs(dir, 0700, error);
 }
 
+/* All but the lock. */
+static gboolean
+virDomainLockRuntimeEmpty(virDomainLockRuntime *runtime, GError **error)
+{
+    g_autoptr(GDir) dir = g_dir_open(runtime->path, 0, NULL);
+    const char *name = NULL;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(runtime->path, name, NULL);
+
+        if (!g_str_equal(name, "lock") && unlink(path) < 0 && errno != ENOENT) {
+            virFileSetError(error, errno, "cannot remove", path);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 /* What a dead supervisor left: QEMU alive is a refusal, all else is swept out. */
 static gboolean
 virDomainLockRuntimeSweep(virDomainLockRuntime *runtime, const char *name,
                           virDomainLockStatus **last, GError **error)
 {
-    static const char *const leftovers[] = { "control", "qmp", "spec.json", "state.json" };
     g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(runtime->path, NULL);
 
     if (status && virDomainLockStatusQemuAlive(status)) {
@@ -244,14 +261,8 @@ virDomainLockRuntimeSweep(virDomainLockRuntime *runtime, const char *name,
                     name, status->qemu.pid, status->supervisor.pid, name, name);
         return FALSE;
     }
-    for (gsize i = 0; i < G_N_ELEMENTS(leftovers); i++) {
-        g_autofree char *path = g_build_filename(runtime->path, leftovers[i], NULL);
-
-        if (unlink(path) < 0 && errno != ENOENT) {
-            virFileSetError(error, errno, "cannot remove", path);
-            return FALSE;
-        }
-    }
+    if (!virDomainLockRuntimeEmpty(runtime, error))
+        return FALSE;
     if (last)
         *last = g_steal_pointer(&status);
     return TRUE;
@@ -323,17 +334,9 @@ gboolean
 virDomainLockRuntimeRemove(virDomainLockRuntime *runtime, GError **error)
 {
     g_autofree char *lock = g_build_filename(runtime->path, "lock", NULL);
-    g_autoptr(GDir) dir = g_dir_open(runtime->path, 0, NULL);
-    const char *name = NULL;
 
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(runtime->path, name, NULL);
-
-        if (!g_str_equal(name, "lock") && unlink(path) < 0 && errno != ENOENT) {
-            virFileSetError(error, errno, "cannot remove", path);
-            return FALSE;
-        }
-    }
+    if (!virDomainLockRuntimeEmpty(runtime, error))
+        return FALSE;
     (void)unlink(lock);
     /* ENOTEMPTY: the next starter is already in */
     if (rmdir(runtime->path) < 0 && errno != ENOENT && errno != ENOTEMPTY) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * runtime.h: the folder of a guest that runs: run_dir/guests/<uuid>/{lock,control,qmp,
- * spec.json,state.json}.
+ * runtime.h: the folder of a guest that runs: run_dir/guests/<uuid>/{lock,state.json} and
+ * sockets (control, qmp, loss).
  *
  * The supervisor holds an OFD lock on "lock" for as long as it lives, so the kernel says who
  * is alive and no pid is ever guessed at. state.json is replaced as a whole at each change,

@@ -34,6 +34,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/starter.h \
 	%D%/supervisor.c \
 	%D%/supervisor.h \
+	%D%/supervisor_loss.c \
 	$(NULL)
 nodist_supervisor_libsupervisor_la_SOURCES = \
 	%D%/guest1_info.c \

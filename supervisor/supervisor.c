@@ -28,6 +28,7 @@ struct _virSupervisor {
     virDomainLockObj *obj;
     virSupervisorJobs *jobs;
     virSupervisorControl *control;
+    virSupervisorWatch *watch;
     virSupervisorStarter *starter; /* until the start is through */
     GCancellable *startCancellable;
     virLockWait startWait;
@@ -122,9 +123,15 @@ virSupervisorDestroy(virSupervisor *sup, guint flags, GError **error)
 {
     if (!virDomainLockKill(sup->obj, flags, error))
         return FALSE;
+    virSupervisorCancelStart(sup);
+    return TRUE;
+}
+
+void
+virSupervisorCancelStart(virSupervisor *sup)
+{
     if (sup->starting)
         g_cancellable_cancel(sup->startCancellable);
-    return TRUE;
 }
 
 /* --- the deadline of a shutdown ---------------------------------------------------------- */
@@ -216,6 +223,8 @@ virSupervisorGuestSays(const char *event, JsonObject *data, gpointer opaque)
 {
     virSupervisor *sup = opaque;
 
+    if (g_str_equal(event, VIR_DOMAIN_LOCK_GUEST_EXITED))
+        virSupervisorWatchEnded(sup->watch);
     virSupervisorFollow(sup, virDomainLockObjHandle(sup->obj, event, data));
 }
 
@@ -407,9 +416,8 @@ virSupervisorSignal(gint fd, GIOCondition condition, gpointer data)
     g_message("told to end by pid %u: the guest goes on under its leases, unsupervised",
               info.ssi_pid);
     sup->told = TRUE;
-    if (sup->starting)
-        g_cancellable_cancel(sup->startCancellable);
-    else if (!virSupervisorJobsCurrent(sup->jobs))
+    virSupervisorCancelStart(sup);
+    if (!virSupervisorJobsCurrent(sup->jobs))
         g_main_loop_quit(sup->loop);
     return G_SOURCE_CONTINUE;
 }
@@ -443,6 +451,7 @@ virSupervisorFree(virSupervisor *sup)
         g_source_remove(sup->retryTimer);
     virSupervisorSetDeadline(sup, 0);
     virSupervisorJobsFree(sup->jobs);
+    virSupervisorWatchFree(sup->watch);
     virSupervisorControlFree(sup->control);
     virSupervisorStarterFree(sup->starter);
     g_object_unref(sup->startCancellable);
@@ -461,7 +470,8 @@ virSupervisorOpen(virSupervisor *sup, GError **error)
         return FALSE;
     sup->obj->listener = virSupervisorNewsFrom;
     sup->obj->listenerData = sup;
-    return TRUE;
+    sup->watch = virSupervisorWatchLeases(sup, error);
+    return sup->watch != NULL;
 }
 
 gboolean

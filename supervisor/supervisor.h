@@ -11,6 +11,7 @@
 #include "supervisor/control.h"
 #include "supervisor/jobs.h"
 #include "supervisor/starter.h"
+#include "supervisor/watch.h"
 
 typedef struct _virSupervisor virSupervisor;
 
@@ -29,9 +30,17 @@ void virSupervisorAddJob(virSupervisor *sup, const char *name, virSupervisorJobF
 /** Kills QEMU at once; a start that runs is cancelled. The end follows. */
 gboolean virSupervisorDestroy(virSupervisor *sup, guint flags, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+/** A start that runs comes to nothing. */
+void virSupervisorCancelStart(virSupervisor *sup);
 /** Forces the guest off in @timeoutSec; 0: does not (any more). */
 void virSupervisorSetDeadline(virSupervisor *sup, guint timeoutSec);
 /** The guest must go, in good order: an end job. */
 void virSupervisorEnd(virSupervisor *sup);
+
+/* --- supervisor_loss.c --- */
+
+/** Watches the leases of the guest; before it gets them. */
+virSupervisorWatch *virSupervisorWatchLeases(virSupervisor *sup, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 #endif
