@@ -29,7 +29,11 @@ store_new() {
     local dir
     dir=$(direct_dir) || skip_all "no folder on a file system with O_DIRECT"
     STORE=$dir/store
-    must leasehold store create "$STORE" --lockspace "$TEST_LOCKSPACE" --io-timeout 1 \
+    # no host yet, so a configuration of its own: the plugin, and that no watchdog is meant
+    # to go with an io_timeout of 1
+    printf '[lock]\nplugin = sanlock\n\n[sanlock]\nwatchdog = unsafe-none\n' \
+        >"$TEST_TMP/store.conf"
+    must env "LEASEHOLD_CONFIG=$TEST_TMP/store.conf" leasehold store create "$STORE" --lockspace "$TEST_LOCKSPACE" --io-timeout 1 \
         --max-leases 100 "$@"
 }
 

@@ -3,3 +3,11 @@
 check_PROGRAMS += %D%/holder
 %C%_holder_SOURCES = %D%/holder.c
 %C%_holder_LDADD = $(GLIB_LIBS) $(GIO_LIBS)
+
+dist_check_DATA += %D%/holders.sh
+dist_check_SCRIPTS += \
+	%D%/test-sanlock-leases.sh \
+	$(NULL)
+TESTS += \
+	%D%/test-sanlock-leases.sh \
+	$(NULL)
