@@ -16,14 +16,21 @@ typedef struct _virDomainDef virDomainDef;
 /** One image or lease that the guest needs. */
 typedef struct _virDomainResource {
     virLockResourceType type;
-    char *path;      /* DISK: absolute path; LEASE: key */
-    char *lockspace; /* LEASE; may be NULL */
-    char *leasePath; /* LEASE <target path>; may be NULL */
+    char *path;        /* DISK: absolute path; LEASE: key */
+    char *lockspace;   /* LEASE; may be NULL */
+    char *leasePath;   /* LEASE <target path>; may be NULL */
     char *leaseOffset; /* LEASE <target offset>; may be NULL */
-    guint flags;  /* virLockManagerResourceFlags */
-    char *target; /* "vda", "nvram", "tpm"; NULL for a lease */
-    char *format; /* "raw", "qcow2", ... */
-    guint depth;  /* 0: the top image, 1: its backing file, ... */
+    guint flags;       /* virLockManagerResourceFlags */
+    char *
+        target; /* "vda", "nvram", "tpm"; NULL for a lease and for a foreign image that the
+                   * command line does not mention in a way that we understand */
+    char *format; /* "raw", "qcow2", ...; "directory" for TPM state */
+    char
+        *node; /* QEMU's block node that opens the file ("vda-0-storage"); NULL if none or
+                   * not ours to name */
+    guint
+        depth; /* 0: the top image, 1: its backing file, ...; a data file has the depth of
+                   * its image */
     gboolean directIo; /* opened with O_DIRECT */
 } virDomainResource;
 
@@ -39,11 +46,29 @@ typedef enum {
     VIR_DOMAIN_ACTION_PRESERVE,
 } virDomainAction;
 
-/** @flags: virDomainLockCreateFlags. Errors are CONFIG and name element and line. */
-virDomainDef *virDomainDefParseXML(const char *xml, gssize len, guint flags, GError **error);
-/** Checks and takes over a foreign command line. */
+/**
+ * virDomainDefParseXML:
+ * @flags: virDomainLockCreateFlags
+ *
+ * Everything in the description is either understood, known to be harmless, or an error
+ * (CONFIG) that names element and line. Where it is silent, libvirt's defaults hold, but:
+ * without <uuid>, the UUIDv5 of the name (so that one name is one run lease on all hosts); a
+ * SCSI controller without model is virtio-scsi; NVRAM and TPM state have to name a path,
+ * because a default one would be another file on each host.
+ */
+virDomainDef *virDomainDefParseXML(const char *xml, gssize len, guint flags,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * virDomainDefFromCommand: checks and takes over a foreign command line.
+ *
+ * -drive and -blockdev are looked at for the format and cache mode of the declared disks. A
+ * declared disk that no option names with a format is taken as raw, without backing files: if
+ * QEMU finds some, the audit stops the guest before it runs; say "format=" in the command
+ * line, or declare the backing files with --disk PATH,readonly. Refused are options that take
+ * the start, the monitor or the sandbox out of our hands, or load memory state.
+ */
 virDomainDef *virDomainDefFromCommand(const virDomainLockCommand *command, guint flags,
-                                      GError **error);
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void virDomainDefFree(virDomainDef *def);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainDef, virDomainDefFree)
 
@@ -57,26 +82,59 @@ virDomainAction virDomainDefGetOnCrash(const virDomainDef *def);
 gboolean virDomainDefIsForeign(const virDomainDef *def);
 
 /**
+ * virDomainDefRequireDirectIo: the plugin has FENCED_CACHE: writable images are opened with
+ * O_DIRECT. Call it before ReadChains. CONFIG names the disk whose description asks for the
+ * host's page cache, unless VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE was given.
+ */
+gboolean virDomainDefRequireDirectIo(virDomainDef *def,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/**
  * virDomainDefReadChains: follows the backing chains of every disk as the description
  * states formats (never probed). May be called again: FALSE with STALE if a chain is now
  * another than at the last call. Checks that the images exist and can be opened as asked.
+ * The first call creates an NVRAM file that is missing from its template (never over another
+ * host's: it appears whole or not at all). Storage may block it: call it in a worker thread.
  */
-gboolean virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable, GError **error);
+gboolean virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/** Everything that needs a lease, in the order of the description: elements
- * virDomainResource (owned by @def). Complete only after ReadChains. */
+/**
+ * Everything that needs a lease, in the order of the description: elements
+ * virDomainResource (owned by @def). Complete only after ReadChains.
+ *
+ * For the audit: nodes of QEMU whose name begins with "pflash0-" are firmware, opened
+ * read-only from this host's /usr; they need no lease. All others that we name are in here.
+ */
 GPtrArray *virDomainDefGetResources(const virDomainDef *def);
 
 /** virDomainArgvContext: what the command line needs to know of this host. */
 typedef struct _virDomainArgvContext {
-    const char *runDir;   /* of this guest: sockets */
-    int qmpFd;            /* listening QMP socket, inherited */
-    gboolean fencedCache; /* the plugin wants O_DIRECT for writable images */
-    gboolean incoming;    /* destination of a migration or restore: -incoming defer */
+    const char *runDir; /* of this guest: sockets */
+    int qmpFd;          /* listening QMP socket, inherited */
+    gboolean incoming;  /* destination of a migration or restore: -incoming defer */
 } virDomainArgvContext;
-/** QEMU's argv ("-S -no-shutdown -sandbox on ... -chardev socket,fd=,... -mon ..."). */
-char **virDomainDefFormatArgv(const virDomainDef *def, const virDomainArgvContext *context,
-                              GError **error);
+/**
+ * QEMU's argv ("-S -no-shutdown -sandbox on ... -chardev socket,fd=,... -mon ..."); argv[0] is
+ * an absolute path. Only after ReadChains (STATE before). With <qemu:env> it begins with
+ * /usr/bin/env. Free: g_strfreev.
+ */
+char **virDomainDefFormatArgv(const virDomainDef *def,
+                              const virDomainArgvContext *context,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** The host's end of the guest agent's channel; NULL when the guest has none. Free: g_free. */
+char *virDomainDefGetAgentSocket(const virDomainDef *def, const char *runDir);
+
+/** virDomainTpmEmulator: what has to be started before QEMU; NULL when there is none. */
+typedef struct _virDomainTpmEmulator {
+    char *statePath; /* a directory */
+    char *socketPath;
+    gboolean version2;
+} virDomainTpmEmulator;
+virDomainTpmEmulator *virDomainDefGetTpmEmulator(const virDomainDef *def,
+                                                 const char *runDir);
+void virDomainTpmEmulatorFree(virDomainTpmEmulator *tpm);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainTpmEmulator, virDomainTpmEmulatorFree)
 
 #endif

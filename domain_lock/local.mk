@@ -16,11 +16,37 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/client_wait.c \
 	%D%/codec.c \
 	%D%/codec.h \
+	%D%/domain_address.c \
+	%D%/domain_argv.c \
+	%D%/domain_argv.h \
+	%D%/domain_argv_device.c \
+	%D%/domain_argv_disk.c \
+	%D%/domain_argv_machine.c \
+	%D%/domain_argv_small.c \
+	%D%/domain_chain.c \
+	%D%/domain_check.c \
+	%D%/domain_check_disk.c \
+	%D%/domain_command.c \
+	%D%/domain_def.c \
 	%D%/domain_def.h \
+	%D%/domain_firmware.c \
+	%D%/domain_parse.c \
+	%D%/domain_parse_device.c \
+	%D%/domain_parse_disk.c \
+	%D%/domain_parse_machine.c \
+	%D%/domain_parse_small.c \
+	%D%/domain_pci.c \
+	%D%/domain_priv.h \
+	%D%/domain_xml.c \
+	%D%/domain_xml.h \
 	%D%/end.c \
 	%D%/file.c \
 	%D%/file.h \
 	%D%/guest.h \
+	%D%/image_chain.c \
+	%D%/image_chain.h \
+	%D%/image_info.c \
+	%D%/image_qcow2.c \
 	%D%/object.c \
 	%D%/object.h \
 	%D%/power.c \
@@ -39,7 +65,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/undo.c \
 	%D%/undo.h \
 	$(NULL)
-domain_lock_libdomain_lock_core_la_LIBADD = $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+domain_lock_libdomain_lock_core_la_LIBADD = $(XML_LIBS) $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
 
 pkgconfig_DATA += \
 	%D%/leasehold-domain-lock.pc \

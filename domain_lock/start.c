@@ -220,8 +220,11 @@ static gboolean
 virStartTakeLeases(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
+    guint64 caps = virLockManagerPluginGetInfo(obj->plugin)->capabilities;
     GPtrArray *resources = NULL;
 
+    if ((caps & VIR_LOCK_CAP_FENCED_CACHE) && !virDomainDefRequireDirectIo(obj->def, error))
+        return FALSE;
     if (!virDomainDefReadChains(obj->def, start->wait->cancellable, error))
         return FALSE;
     resources = virDomainDefGetResources(obj->def);
@@ -255,11 +258,9 @@ static gboolean
 virStartExec(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
-    guint64 caps = virLockManagerPluginGetInfo(obj->plugin)->capabilities;
     virDomainArgvContext context = {
         .runDir = virDomainLockRuntimeGetPath(obj->runtime),
         .qmpFd = obj->qmpFd,
-        .fencedCache = (caps & VIR_LOCK_CAP_FENCED_CACHE) != 0,
     };
     g_auto(GStrv) argv = virDomainDefFormatArgv(obj->def, &context, error);
 

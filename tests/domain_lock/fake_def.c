@@ -76,6 +76,12 @@ virDomainDefGetOnCrash(const virDomainDef *def)
 }
 
 gboolean
+virDomainDefRequireDirectIo(virDomainDef *def, GError **error)
+{
+    return fakeCall("direct-io", error);
+}
+
+gboolean
 virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable, GError **error)
 {
     virDomainResource *disk = NULL;
