@@ -237,7 +237,8 @@ gboolean virLockManagerPrepareChild(virLockManager *man, GError **error) VIR_LOC
 /**
  * virLockManagerRegisterChild: only in the forked child, before exec; takes no lock and
  * allocates nothing of ours. *inheritFd: a descriptor without CLOEXEC that exec
- * must keep, or -1. Returns 0 or a positive errno; *message is a static string.
+ * must keep, or -1. A child that stays parked closes what else it inherited: files of other
+ * guests of its host may be their leases. Returns 0 or a positive errno; *message is a static string.
  */
 int virLockManagerRegisterChild(virLockManager *man, int *inheritFd, const char **message);
 
