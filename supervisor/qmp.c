@@ -395,6 +395,7 @@ virQmpCommand(virQmp *qmp, const char *name, JsonObject *args, int passFd,
     g_autoptr(JsonNode) reply = NULL;
     g_autofree char *text = NULL;
     g_autofree char *what = g_strdup_printf("the answer to '%s'", name);
+    GError *cause = NULL;
     gboolean sent;
 
     addSlot(qmp, &slot);
@@ -406,9 +407,12 @@ virQmpCommand(virQmp *qmp, const char *name, JsonObject *args, int passFd,
     reply = slot.reply;
     if (reply)
         return resultOf(name, reply, error);
-    setWaitError(qmp, what, NULL, error);
-    if (sent && error && *error)
-        (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
+    setWaitError(qmp, what, NULL, &cause);
+    if (sent)
+        cause->code = VIR_LOCK_ERROR_INDETERMINATE;
+    else if (cause->code == VIR_LOCK_ERROR_INTERNAL)
+        cause->code = VIR_LOCK_ERROR_UNAVAILABLE; /* broken before, not by this command */
+    g_propagate_error(error, cause);
     return NULL;
 }
 

@@ -11,3 +11,8 @@ check_PROGRAMS += %D%/test-lease-loss
 TESTS += %D%/test-lease-loss
 %C%_test_lease_loss_SOURCES = %D%/test-lease-loss.c
 %C%_test_lease_loss_LDADD = $(supervisor_test_ldadd)
+
+check_PROGRAMS += %D%/test-qmp
+TESTS += %D%/test-qmp
+%C%_test_qmp_SOURCES = %D%/test-qmp.c
+%C%_test_qmp_LDADD = $(supervisor_test_ldadd)
