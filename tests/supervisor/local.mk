@@ -16,3 +16,10 @@ check_PROGRAMS += %D%/test-qmp
 TESTS += %D%/test-qmp
 %C%_test_qmp_SOURCES = %D%/test-qmp.c
 %C%_test_qmp_LDADD = $(supervisor_test_ldadd)
+
+check_PROGRAMS += %D%/test-drain %D%/test-watch
+TESTS += %D%/test-drain %D%/test-watch
+%C%_test_drain_SOURCES = %D%/test-drain.c %D%/guest_fixture.c %D%/guest_fixture.h
+%C%_test_drain_LDADD = $(supervisor_test_ldadd)
+%C%_test_watch_SOURCES = %D%/test-watch.c
+%C%_test_watch_LDADD = $(supervisor_test_ldadd)

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * test-drain.c: after virSupervisorDrain a real QEMU writes nothing any more.
+ *
+ * Seen failing: without cancelling jobs the target of the mirror goes on changing while the
+ * guest is stopped; without deleting exports the export is still there.
+ */
+#include "supervisor/drain.h"
+#include "tests/lib/vir_test.h"
+#include "tests/supervisor/guest_fixture.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static JsonNode *
+command(GuestFixture *fixture, const char *name, const char *arguments)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonNode) args = arguments ? json_from_string(arguments, &error) : NULL;
+    JsonNode *reply;
+
+    virAssertNoError(error);
+    reply = fixture->guest->ops->command(fixture->guest, name,
+                                         args ? json_node_get_object(args) : NULL,
+                                         IN_SEC(10), &error);
+    virAssertNoError(error);
+    return reply;
+}
+
+static void
+run(GuestFixture *fixture, const char *name, const char *arguments)
+{
+    g_autoptr(JsonNode) reply = command(fixture, name, arguments);
+
+    g_assert_nonnull(reply);
+}
+
+static guint
+countOf(GuestFixture *fixture, const char *query)
+{
+    g_autoptr(JsonNode) reply = command(fixture, query, NULL);
+
+    return json_array_get_length(json_node_get_array(reply));
+}
+
+static void
+drain(GuestFixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    gboolean ok = virSupervisorDrain(fixture->guest, IN_SEC(10), &error);
+    g_autoptr(JsonNode) status = NULL;
+
+    virAssertNoError(error);
+    g_assert_true(ok);
+    status = command(fixture, "query-status", NULL);
+    g_assert_false(
+        json_object_get_boolean_member(json_node_get_object(status), "running"));
+}
+
+static void
+testNothingToDrain(GuestFixture *fixture, gconstpointer data)
+{
+    const char *const more[] = {"-machine", "pc", NULL};
+
+    guestFixtureStart(fixture, more);
+    run(fixture, "cont", NULL);
+    drain(fixture);
+    drain(fixture); /* and once more, stopped as it is */
+}
+
+/* A throttled mirror writes for minutes, also into a stopped guest's disk. */
+static void
+testJobsAreGone(GuestFixture *fixture, gconstpointer data)
+{
+    const char *const more[] = {"-machine", "pc", NULL};
+    g_autofree char *target = g_build_filename(fixture->dir, "target.img", NULL);
+    g_autofree char *node = NULL;
+    struct stat before;
+    struct stat after;
+    int fd = open(target, O_CREAT | O_RDWR, 0600);
+
+    g_assert_cmpint(ftruncate(fd, 256 * 1024 * 1024), ==, 0);
+    guestFixtureStart(fixture, more);
+    node = g_strdup_printf(
+        "{\"driver\": \"file\", \"node-name\": \"t\", \"filename\": \"%s\"}", target);
+    run(fixture, "blockdev-add",
+        "{\"driver\": \"null-co\", \"node-name\": \"s\", \"size\": 268435456, "
+        "\"read-zeroes\": false}");
+    run(fixture, "blockdev-add", node);
+    run(fixture, "blockdev-mirror",
+        "{\"job-id\": \"m\", \"device\": \"s\", \"target\": \"t\", \"sync\": \"full\", "
+        "\"speed\": 1048576}");
+    run(fixture, "cont", NULL);
+    g_assert_cmpuint(countOf(fixture, "query-jobs"), ==, 1);
+
+    drain(fixture);
+
+    g_assert_cmpuint(countOf(fixture, "query-jobs"), ==, 0);
+    g_assert_cmpint(fstat(fd, &before), ==, 0);
+    g_usleep(300000); /* what would still be written, would be written now */
+    g_assert_cmpint(fstat(fd, &after), ==, 0);
+    g_assert_cmpint(before.st_mtim.tv_nsec, ==, after.st_mtim.tv_nsec);
+    g_assert_cmpint(before.st_blocks, ==, after.st_blocks);
+    (void)close(fd);
+    (void)g_unlink(target);
+}
+
+static void
+testExportsAreGone(GuestFixture *fixture, gconstpointer data)
+{
+    const char *const more[] = {"-machine", "pc", NULL};
+    g_autofree char *sock = g_build_filename(fixture->dir, "nbd", NULL);
+    g_autofree char *address = NULL;
+
+    guestFixtureStart(fixture, more);
+    address = g_strdup_printf(
+        "{\"addr\": {\"type\": \"unix\", \"data\": {\"path\": \"%s\"}}}", sock);
+    run(fixture, "blockdev-add",
+        "{\"driver\": \"null-co\", \"node-name\": \"s\", \"size\": 1048576}");
+    run(fixture, "nbd-server-start", address);
+    run(fixture, "block-export-add",
+        "{\"type\": \"nbd\", \"id\": \"e\", \"node-name\": \"s\", \"writable\": true}");
+    g_assert_cmpuint(countOf(fixture, "query-block-exports"), ==, 1);
+
+    drain(fixture);
+
+    g_assert_cmpuint(countOf(fixture, "query-block-exports"), ==, 0);
+    (void)g_unlink(sock);
+}
+
+static void
+testDeadQemuIsNotDrained(GuestFixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    guestFixtureStart(fixture, NULL);
+    fixture->guest->ops->kill(fixture->guest, FALSE);
+    g_assert_false(virSupervisorDrain(fixture->guest, IN_SEC(5), &error));
+    g_assert_nonnull(error);
+}
+
+typedef void (*GuestTest)(GuestFixture *fixture, gconstpointer data);
+
+static void
+add(const char *name, GuestTest test)
+{
+    g_autofree char *path = g_strconcat("/drain/", name, NULL);
+
+    g_test_add(path, GuestFixture, NULL, guestFixtureUp, test, guestFixtureDown);
+}
+
+int
+main(int argc, char **argv)
+{
+    virTestInit(&argc, &argv);
+    add("nothing-to-drain", testNothingToDrain);
+    add("jobs-are-gone", testJobsAreGone);
+    add("exports-are-gone", testExportsAreGone);
+    add("dead-qemu-is-not-drained", testDeadQemuIsNotDrained);
+    return g_test_run();
+}
