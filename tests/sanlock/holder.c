@@ -6,7 +6,7 @@
  *     holder PLUGIN.so KEY=VALUE...
  *
  * Keys are the plugin's, and: name (guest), uuid, state_dir, run_dir (host's), host, helper
- * (loss helper), helper_args. It prints "pid N"; then, for each line it reads, one line:
+ * (loss helper), helper_args. It prints "pid CHILD SELF"; then, for each line it reads, one line:
  * "ok MSEC RESULT" or "error CODE MSEC MESSAGE". Commands, where LEASE is NAME, or NAME:sh for
  * shared:
  *
@@ -365,7 +365,7 @@ main(int argc, char **argv)
                error ? error->message : "usage");
         return 1;
     }
-    printf("pid %d\n", (int)(attach ? atoi(attach) : holder.child));
+    printf("pid %d %d\n", (int)(attach ? atoi(attach) : holder.child), (int)getpid());
     while (fgets(line, sizeof(line), stdin)) {
         g_auto(GStrv) words = NULL;
         g_autoptr(GString) out = g_string_new(NULL);

@@ -6,7 +6,7 @@
 #     holder_start a alpha name=web        # holder "a" on host alpha; its child is in $pid
 #     tell a acquire disk-1 disk-2:sh      # leaves $reply, and of it $result: ok or the
 #                                          # error's code, $msec and $text
-#     holder_end a
+#     holder_kill a
 
 declare -A _holder_in=() _holder_out=() _holder_pid=()
 HOLDER=$top_builddir/tests/sanlock/holder
@@ -28,11 +28,15 @@ holder_start() {
         "lockspace=$TEST_LOCKSPACE" "host_id=$(holder_host_id "$host")" "run_dir=$dir/sl" \
         watchdog=unsafe-none "state_dir=$dir/state" "host=$host" "$@" \
         <"$TEST_TMP/$name.in" >"$TEST_TMP/$name.out" 2>"$TEST_TMP/$name.err" &
-    _holder_pid[$name]=$!
-    cleanup_fn holder_kill "$name"
+    disown "$!"
     holder_read "$name"
-    pid=${reply#pid }
-    [[ $reply = pid* ]] || { diag "holder $name: $reply"; return 1; }
+    if ! [[ $reply =~ ^pid\ ([0-9]+)\ ([0-9]+)$ ]]; then
+        diag "holder $name: $reply"
+        return 1
+    fi
+    pid=${BASH_REMATCH[1]}
+    _holder_pid[$name]=${BASH_REMATCH[2]}
+    cleanup_fn holder_kill "$name"
 }
 
 holder_host_id() { sed -n 's/^host_id = //p' "$(host_dir "$1")/leasehold.conf"; }
@@ -69,8 +73,8 @@ told() {
     fi
 }
 
-# holder_kill NAME: holder and child are gone.
+# holder_kill NAME: holder and child (which dies with it) are gone.
 holder_kill() {
-    [ -z "${_holder_pid[$1]:-}" ] || end_pid "${_holder_pid[$1]}"
+    [ -z "${_holder_pid[$1]:-}" ] || kill_pid "${_holder_pid[$1]}"
     unset "_holder_pid[$1]"
 }

@@ -6,8 +6,12 @@ check_PROGRAMS += %D%/holder
 
 dist_check_DATA += %D%/holders.sh
 dist_check_SCRIPTS += \
+	%D%/test-sanlock-bridges.sh \
+	%D%/test-sanlock-create.sh \
 	%D%/test-sanlock-leases.sh \
 	$(NULL)
 TESTS += \
+	%D%/test-sanlock-bridges.sh \
+	%D%/test-sanlock-create.sh \
 	%D%/test-sanlock-leases.sh \
 	$(NULL)
