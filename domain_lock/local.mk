@@ -4,6 +4,8 @@
 # library; the shared one is for others and exports only the public names.
 noinst_LTLIBRARIES += domain_lock/libdomain_lock_core.la
 domain_lock_libdomain_lock_core_la_SOURCES = \
+	%D%/agent.c \
+	%D%/agent.h \
 	%D%/archive.c \
 	%D%/archive.h \
 	%D%/audit.c \
@@ -66,6 +68,15 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/undo.h \
 	$(NULL)
 domain_lock_libdomain_lock_core_la_LIBADD = $(XML_LIBS) $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+
+# For third parties: the same code, with nothing but the public calls visible.
+lib_LTLIBRARIES += libdomain_lock.la
+libdomain_lock_la_SOURCES =
+EXTRA_libdomain_lock_la_DEPENDENCIES = %D%/libdomain_lock.map
+libdomain_lock_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefined \
+	-Wl,--version-script=$(top_srcdir)/%D%/libdomain_lock.map
+libdomain_lock_la_LIBADD = %D%/libdomain_lock_core.la liblock_manager.la common/libcommon.la
+EXTRA_DIST += %D%/libdomain_lock.map
 
 pkgconfig_DATA += \
 	%D%/leasehold-domain-lock.pc \

@@ -6,7 +6,11 @@
  * State follows QEMU's events (transitions.c), not what was asked for; the functions here
  * set it only where they saw the effect themselves.
  */
+#include "agent.h"
 #include "sequence.h"
+
+/* A guest agent that lives answers within this, also under load. */
+#define AGENT_USEC (5 * G_USEC_PER_SEC)
 
 gboolean
 virDomainLockCommandSimple(virDomainLockObj *obj, const char *name, GError **error)
@@ -42,13 +46,39 @@ virPowerCommand(virDomainLockObj *obj, const char *command, const char *what, GE
 
 /* --- shutdown ---------------------------------------------------------------------------- */
 
+/* By the agent where that was asked for, else by the power button; both means both are
+ * tried, the agent first, as with virsh. */
+static gboolean
+virPowerAskGuest(virDomainLockObj *obj, guint flags, GError **error)
+{
+    gboolean acpi = !(flags & VIR_DOMAIN_LOCK_SHUTDOWN_AGENT) ||
+                    (flags & VIR_DOMAIN_LOCK_SHUTDOWN_ACPI);
+    g_autofree char *socket = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (flags & VIR_DOMAIN_LOCK_SHUTDOWN_AGENT) {
+        socket = virDomainDefGetAgentSocket(obj->def,
+                                            virDomainLockRuntimeGetPath(obj->runtime));
+        if (!socket)
+            g_set_error(&why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                        "its description has no channel 'org.qemu.guest_agent.0'");
+        else if (virAgentShutdown(socket, g_get_monotonic_time() + AGENT_USEC, &why))
+            return TRUE;
+    }
+    if (acpi)
+        return virPowerCommand(obj, "system_powerdown", "shut down", error);
+    g_propagate_prefixed_error(error, g_steal_pointer(&why),
+                               "cannot shut down guest '%s': ", obj->status->info->name);
+    return FALSE;
+}
+
 gboolean
 virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags, gint64 deadlineUsec,
                              GError **error)
 {
     if (virDomainLockObjGetState(obj) != VIR_DOMAIN_LOCK_STATE_RUNNING)
         return virPowerFail(obj, "shut down", error);
-    if (!virPowerCommand(obj, "system_powerdown", "shut down", error))
+    if (!virPowerAskGuest(obj, flags, error))
         return FALSE;
     g_mutex_lock(&obj->lock);
     obj->shutdownRequested = TRUE;

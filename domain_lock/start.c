@@ -217,13 +217,19 @@ virStartRegisterResource(virStart *start, const virDomainResource *resource, GEr
 }
 
 static gboolean
+virStartWantsDirectIo(virDomainLockObj *obj)
+{
+    return (virLockManagerPluginGetInfo(obj->plugin)->capabilities &
+            VIR_LOCK_CAP_FENCED_CACHE) != 0;
+}
+
+static gboolean
 virStartTakeLeases(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
-    guint64 caps = virLockManagerPluginGetInfo(obj->plugin)->capabilities;
     GPtrArray *resources = NULL;
 
-    if ((caps & VIR_LOCK_CAP_FENCED_CACHE) && !virDomainDefRequireDirectIo(obj->def, error))
+    if (virStartWantsDirectIo(obj) && !virDomainDefRequireDirectIo(obj->def, error))
         return FALSE;
     if (!virDomainDefReadChains(obj->def, start->wait->cancellable, error))
         return FALSE;
@@ -254,15 +260,32 @@ virStartAdvanceUse(virStart *start, GError **error)
     return TRUE;
 }
 
+/* QEMU's command line; with an emulated TPM behind a program that starts swtpm first. */
+static char **
+virStartArgv(virDomainLockObj *obj, GError **error)
+{
+    const char *runDir = virDomainLockRuntimeGetPath(obj->runtime);
+    virDomainArgvContext context = { .runDir = runDir, .qmpFd = obj->qmpFd };
+    g_autoptr(virDomainTpmEmulator) tpm = virDomainDefGetTpmEmulator(obj->def, runDir);
+    g_auto(GStrv) qemu = virDomainDefFormatArgv(obj->def, &context, error);
+    g_autoptr(GStrvBuilder) builder = NULL;
+    g_autofree char *helper = NULL;
+
+    if (!qemu || !tpm)
+        return g_steal_pointer(&qemu);
+    helper = virStartHelper("leasehold-with-swtpm");
+    builder = g_strv_builder_new();
+    g_strv_builder_add_many(builder, helper, tpm->socketPath, tpm->statePath,
+                            tpm->version2 ? "2" : "1", "--", NULL);
+    g_strv_builder_addv(builder, (const char **)qemu);
+    return g_strv_builder_end(builder);
+}
+
 static gboolean
 virStartExec(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
-    virDomainArgvContext context = {
-        .runDir = virDomainLockRuntimeGetPath(obj->runtime),
-        .qmpFd = obj->qmpFd,
-    };
-    g_auto(GStrv) argv = virDomainDefFormatArgv(obj->def, &context, error);
+    g_auto(GStrv) argv = virStartArgv(obj, error);
 
     if (!argv)
         return FALSE;

@@ -57,3 +57,17 @@ helper_PROGRAMS += helpers/leasehold-lockfailure
 helpers_leasehold_lockfailure_SOURCES = %D%/lockfailure.c
 helpers_leasehold_lockfailure_LDADD = supervisor/libsupervisor.la common/libcommon.la \
 	$(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+
+helper_PROGRAMS += helpers/leasehold-with-swtpm
+helpers_leasehold_with_swtpm_SOURCES = %D%/with_swtpm.c
+helpers_leasehold_with_swtpm_LDADD = common/libcommon.la $(GIO_LIBS) $(GLIB_LIBS)
+
+helper_PROGRAMS += helpers/leasehold-supervisor
+helpers_leasehold_supervisor_SOURCES = %D%/main.c
+helpers_leasehold_supervisor_LDADD = \
+	supervisor/libsupervisor.la \
+	domain_lock/libdomain_lock_core.la \
+	lock_manager/liblock_manager_core.la \
+	common/libcommon.la \
+	$(JSON_LIBS) $(XML_LIBS) $(GIO_LIBS) $(GLIB_LIBS) \
+	$(NULL)

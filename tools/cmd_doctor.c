@@ -10,7 +10,6 @@
 
 #include "tools/tool.h"
 
-#include <leasehold/lock_driver.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,9 +89,6 @@ virToolDoctorPlugin(virToolDoctor *doctor)
     info = virLockManagerPluginGetInfo(doctor->plugin);
     virToolDoctorAdd(doctor, VIR_LOCK_FINDING_OK, "plugin", NULL, "%s %s from %s",
                      info->name, info->version, info->path);
-    if (!(info->capabilities & VIR_LOCK_CAP_MULTI_HOST))
-        virToolDoctorAdd(doctor, VIR_LOCK_FINDING_NOTE, "plugin", NULL,
-                         "'%s' keeps guests of this host apart, not hosts", info->name);
 }
 
 static void
@@ -128,17 +124,10 @@ virToolDoctorStore(virToolDoctor *doctor)
         return;
     wait = virToolWaitNew(doctor->tool, VIR_TOOL_DOCTOR_SEC, 0, NULL);
     store = virLockManagerStoreGetInfo(doctor->plugin, virToolWaitGet(wait), &error);
-    if (!store) {
-        virToolDoctorAdd(doctor, VIR_LOCK_FINDING_ERROR, "store",
-                         "'leasehold store create PATH' formats one", "%s",
-                         error->message);
+    /* why it cannot be read is among the plugin's own findings */
+    if (!store)
         return;
-    }
     doctor->ioTimeoutSec = store->ioTimeoutSec;
-    virToolDoctorAdd(doctor, VIR_LOCK_FINDING_OK, "store", NULL,
-                     "%s: lockspace %s, %u of %u leases used, io_timeout %u s",
-                     store->path, store->lockspace, store->usedLeases, store->maxLeases,
-                     store->ioTimeoutSec);
     if (store->usedLeases >= store->maxLeases / 10 * 9)
         virToolDoctorAdd(doctor, VIR_LOCK_FINDING_WARNING, "store",
                          "make a store with more --max-leases before it is full",
@@ -257,15 +246,29 @@ typedef struct _virToolOutageStep {
 
 /* sanlock 3.8.5: id_renewal_seconds, id_renewal_warn_seconds, id_renewal_fail_seconds,
  * kill_grace_seconds (40) and watchdog_fire_timeout (60) in sanlock_internal.h and timeouts.h */
+#define VIR_TOOL_OUTAGE_WATCHDOG                                                         \
+    "the watchdog resets a host where that did not help (up to 9 s later)"
+
 static const virToolOutageStep virToolOutage[] = {
     {0, 0, "the last renewal that succeeded; then the storage is gone"},
     {2, 0, "the next renewal is tried, and fails"},
     {6, 0, "sanlock begins to warn in its log"},
     {8, 0, "the leases are failing: each guest gets what its on_lockfailure says"},
     {8, 40, "sanlock kills (SIGKILL) every guest that still holds a lease"},
-    {8, 50, "the watchdog resets a host where that did not help (up to 9 s later)"},
+    {8, 50, VIR_TOOL_OUTAGE_WATCHDOG},
     {8, 60, "other hosts can take the leases"},
 };
+
+static const char *
+virToolOutageText(const virToolDoctor *doctor, const virToolOutageStep *step)
+{
+    const char *watchdog = virLockConfigGet(doctor->config, "sanlock", "watchdog");
+
+    if (g_strcmp0(watchdog, "unsafe-none") == 0 &&
+        g_strcmp0(step->what, VIR_TOOL_OUTAGE_WATCHDOG) == 0)
+        return "no watchdog: a guest that is stuck in the kernel is NOT stopped";
+    return step->what;
+}
 
 static gboolean
 virToolDoctorHasTimeline(const virToolDoctor *doctor)
@@ -284,7 +287,7 @@ virToolDoctorPrintTimeline(const virToolDoctor *doctor)
         g_autofree char *at =
             g_strdup_printf("%u s", step->factor * doctor->ioTimeoutSec + step->offset);
 
-        virToolTableAdd(table, at, step->what);
+        virToolTableAdd(table, at, virToolOutageText(doctor, step));
     }
     printf("\nIf this host loses its storage (io_timeout %u s):\n", doctor->ioTimeoutSec);
     virToolTablePrint(table);
@@ -305,7 +308,7 @@ virToolDoctorPrintJson(const virToolDoctor *doctor)
         virToolJsonInt(builder, "at_sec",
                        virToolOutage[i].factor * doctor->ioTimeoutSec +
                            virToolOutage[i].offset);
-        virToolJsonString(builder, "what", virToolOutage[i].what);
+        virToolJsonString(builder, "what", virToolOutageText(doctor, &virToolOutage[i]));
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);

@@ -71,7 +71,10 @@ virToolHostListPrint(const GPtrArray *hosts)
         g_autofree char *span = virToolFormatSpan(host->seenSec);
         g_autofree char *seen =
             host->seenSec >= 0 ? g_strdup_printf("%s ago", span) : NULL;
-        g_autofree char *eta = host->etaSec >= 0 ? virToolFormatSpan(host->etaSec) : NULL;
+        /* of a live host this would only be true if it died now */
+        g_autofree char *eta = host->etaSec >= 0 && host->state != VIR_LOCK_HOST_LIVE
+                                   ? virToolFormatSpan(host->etaSec)
+                                   : NULL;
         g_autofree char *timeout = g_strdup_printf("%u s", host->ioTimeoutSec);
 
         virToolTableAdd(table, id, name, virToolHostStateName(host->state), seen, eta,
@@ -118,7 +121,7 @@ virToolCmdHostList(virTool *tool)
 
     if (!virToolParse(tool, NULL, 0, 0))
         return tool->exitStatus;
-    plugin = virToolPlugin(tool);
+    plugin = virToolPluginWith(tool, VIR_LOCK_CAP_HOSTS, "lockspace to join");
     hosts = plugin ? virToolHostsRead(tool, plugin) : NULL;
     if (!hosts)
         return tool->exitStatus;
@@ -173,7 +176,7 @@ virToolCmdHostStatus(virTool *tool)
 
     if (!virToolParse(tool, NULL, 0, 0))
         return tool->exitStatus;
-    plugin = virToolPlugin(tool);
+    plugin = virToolPluginWith(tool, VIR_LOCK_CAP_HOSTS, "lockspace to join");
     hosts = plugin ? virToolHostsRead(tool, plugin) : NULL;
     if (!hosts)
         return tool->exitStatus;
@@ -198,7 +201,7 @@ virToolCmdHostJoin(virTool *tool)
         return tool->exitStatus;
     if (timeout <= 0)
         return virToolUsage(tool, "--timeout needs a positive number of seconds");
-    plugin = virToolPlugin(tool);
+    plugin = virToolPluginWith(tool, VIR_LOCK_CAP_HOSTS, "lockspace to join");
     if (!plugin)
         return tool->exitStatus;
     wait = virToolWaitNew(tool, timeout, 0, NULL);
@@ -222,7 +225,7 @@ virToolCmdHostLeave(virTool *tool)
 
     if (!virToolParse(tool, NULL, 0, 0))
         return tool->exitStatus;
-    plugin = virToolPlugin(tool);
+    plugin = virToolPluginWith(tool, VIR_LOCK_CAP_HOSTS, "lockspace to join");
     if (!plugin)
         return tool->exitStatus;
     wait = virToolWaitNew(tool, VIR_TOOL_LEAVE_SEC, 0, NULL);

@@ -92,7 +92,7 @@ virToolRunParse(virTool *tool, virToolRunOptions *options)
         {"timeout", 0, 0, G_OPTION_ARG_INT, &options->timeoutSec,
          "wait this long for a busy lease (default: refuse at once)", "SEC"},
         {"takeover", 0, 0, G_OPTION_ARG_NONE, &options->takeover,
-         "wait until the leases of a dead host can be taken", NULL},
+         "wait until the leases of a dead host can be taken, at most a day", NULL},
         {"unsafe-cache", 0, 0, G_OPTION_ARG_NONE, &options->unsafeCache,
          "permit the host's page cache for writable disks", NULL},
         {NULL},

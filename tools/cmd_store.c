@@ -101,7 +101,7 @@ virToolCmdStoreCreate(virTool *tool)
                             "--max-hosts, --max-leases and --io-timeout are positive");
     if (sectorSize != 0 && sectorSize != 512 && sectorSize != 4096)
         return virToolUsage(tool, "--sector-size is 512 or 4096, not %d", sectorSize);
-    plugin = virToolPlugin(tool);
+    plugin = virToolPluginWith(tool, VIR_LOCK_CAP_STORE, "store");
     if (!plugin)
         return tool->exitStatus;
     path = virToolAbsolutePath(tool->args[0]);
@@ -129,7 +129,7 @@ virToolCmdStoreInfo(virTool *tool)
 
     if (!virToolParse(tool, NULL, 0, 0))
         return tool->exitStatus;
-    plugin = virToolPlugin(tool);
+    plugin = virToolPluginWith(tool, VIR_LOCK_CAP_STORE, "store");
     if (!plugin)
         return tool->exitStatus;
     wait = virToolWaitNew(tool, VIR_LOCK_WAIT_DEFAULT_SEC, 0, NULL);
@@ -198,7 +198,7 @@ virToolCmdStoreList(virTool *tool)
 
     if (!virToolParse(tool, entries, 0, 0))
         return tool->exitStatus;
-    plugin = virToolPlugin(tool);
+    plugin = virToolPluginWith(tool, VIR_LOCK_CAP_STORE, "store");
     if (!plugin)
         return tool->exitStatus;
     wait = virToolWaitNew(tool, VIR_LOCK_WAIT_DEFAULT_SEC, 0, NULL);
@@ -222,7 +222,7 @@ virToolCmdStoreCheck(virTool *tool)
 
     if (!virToolParse(tool, NULL, 0, 0))
         return tool->exitStatus;
-    plugin = virToolPlugin(tool);
+    plugin = virToolPluginWith(tool, VIR_LOCK_CAP_STORE, "store");
     if (!plugin)
         return tool->exitStatus;
     wait = virToolWaitNew(tool, VIR_TOOL_STORE_CREATE_SEC, 0, NULL);

@@ -10,7 +10,6 @@
 #include "common/text.h"
 #include "tools/tool.h"
 
-#include <leasehold/lock_driver.h>
 #include <stdio.h>
 #include <string.h>
 

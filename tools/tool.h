@@ -14,6 +14,7 @@
 
 #include <json-glib/json-glib.h>
 #include <leasehold/domain_lock.h>
+#include <leasehold/lock_driver.h>
 #include <stdio.h>
 
 typedef struct _virTool virTool;
@@ -118,6 +119,9 @@ gboolean virToolParseGlobal(virTool *tool) G_GNUC_WARN_UNUSED_RESULT;
 virLockConfig *virToolConfig(virTool *tool) G_GNUC_WARN_UNUSED_RESULT;
 /** The configured plugin, or NULL with the error reported and exitStatus set. */
 virLockManagerPlugin *virToolPlugin(virTool *tool) G_GNUC_WARN_UNUSED_RESULT;
+/** The same for a command that needs a plugin with @capability, called @what in the error. */
+virLockManagerPlugin *virToolPluginWith(virTool *tool, virLockCapability capability,
+                                        const char *what) G_GNUC_WARN_UNUSED_RESULT;
 /** @path as other processes can open it; ".." and symlinks are the kernel's business. */
 char *virToolAbsolutePath(const char *path);
 /* --- tool_error.c ---------------------------------------------------------------------- */

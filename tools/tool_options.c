@@ -241,6 +241,25 @@ virToolPlugin(virTool *tool)
     return plugin;
 }
 
+virLockManagerPlugin *
+virToolPluginWith(virTool *tool, virLockCapability capability, const char *what)
+{
+    g_autoptr(virLockManagerPlugin) plugin = virToolPlugin(tool);
+    const virLockManagerPluginInfo *info =
+        plugin ? virLockManagerPluginGetInfo(plugin) : NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!info || (info->capabilities & capability))
+        return g_steal_pointer(&plugin);
+    g_set_error(
+        &error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+        "plugin '%s' has no %s; for several hosts set [lock] plugin = sanlock, see "
+        "leasehold.conf(5)",
+        info->name, what);
+    tool->exitStatus = virToolFail(tool, error);
+    return NULL;
+}
+
 char *
 virToolAbsolutePath(const char *path)
 {

@@ -111,3 +111,20 @@ virDomainDefFormatArgv(const virDomainDef *def, const virDomainArgvContext *cont
 
     return fakeCall("argv", error) ? g_strdupv((char **)argv) : NULL;
 }
+
+char *
+virDomainDefGetAgentSocket(const virDomainDef *def, const char *runDir)
+{
+    return NULL;
+}
+
+virDomainTpmEmulator *
+virDomainDefGetTpmEmulator(const virDomainDef *def, const char *runDir)
+{
+    return NULL;
+}
+
+void
+virDomainTpmEmulatorFree(virDomainTpmEmulator *tpm)
+{
+}
