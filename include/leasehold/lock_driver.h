@@ -171,8 +171,8 @@ struct _virLockDriver {
     /** Gives up leases that the child holds. One not held is a STATE error. */
     gboolean (*release)(gpointer objectData, virLockDriverResource *const *resources, gsize n,
                         const virLockWait *wait, GError **error);
-    /** The backend's own list of what the child holds, not our memory of it:
-     * elements virLockLease. */
+    /** The backend's own list of what the child holds, not our memory of it: elements
+     * virLockLease. A child that is gone holds nothing: an empty list, not an error. */
     gboolean (*inquire)(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
                         GError **error);
 

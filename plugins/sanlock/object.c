@@ -266,6 +266,11 @@ virSanlockObjectInquire(gpointer objectData, GPtrArray **leases, const virLockWa
     if (!virSanlockObjectNeedPid(object, error) ||
         !virSanlockClientInquire(object->pid, &held, &bounds, &rv, error))
         return FALSE;
+    if (rv == -ESRCH) {
+        /* a process that is gone, or whose daemon is another one now, holds nothing */
+        *leases = g_steal_pointer(&result);
+        return TRUE;
+    }
     if (rv != 0) {
         virSanlockErrorSet(error, rv, "cannot ask for the leases of guest '%s'",
                            object->name);

@@ -12,4 +12,4 @@ check_PROGRAMS += %D%/contract
 %C%_contract_LDADD = lock_manager/liblock_manager_core.la common/libcommon.la
 
 dist_check_SCRIPTS += %D%/test-contract-lockfile.sh %D%/test-contract-sanlock.sh
-TESTS += %D%/test-contract-lockfile.sh
+TESTS += %D%/test-contract-lockfile.sh %D%/test-contract-sanlock.sh
