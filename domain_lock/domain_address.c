@@ -15,7 +15,8 @@ virDomainFindController(const virDomainDef *def, const char *type, guint64 index
     for (guint i = 0; i < def->controllers->len; i++) {
         virDomainController *controller = g_ptr_array_index(def->controllers, i);
 
-        if (g_str_equal(controller->type, type) && controller->index == index)
+        if (g_str_equal(controller->type, type) && controller->index == index &&
+            !controller->hasMaster)
             return controller;
     }
     return NULL;
@@ -293,8 +294,6 @@ virDomainCheckControllers(virDomainDef *def, GError **error)
     for (guint i = 0; i < def->controllers->len; i++) {
         virDomainController *controller = g_ptr_array_index(def->controllers, i);
 
-        controller->hasMaster =
-            controller->model && g_str_has_prefix(controller->model, "ich9-uhci");
         if (!controller->model)
             controller->model =
                 g_strdup(virDomainControllerDefaultModel(def, controller));

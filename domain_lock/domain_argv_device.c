@@ -154,6 +154,8 @@ virControllerIsOnBoard(const virDomainDef *def, const virDomainController *contr
         return TRUE;
     if (g_str_equal(controller->type, "sata"))
         return def->q35 && controller->index == 0;
+    if (g_str_equal(controller->type, "fdc"))
+        return !def->q35;
     return g_str_equal(controller->type, "pci") && controller->index == 0;
 }
 
@@ -170,11 +172,27 @@ virArgvController(virArgv *argv, const virDomainController *controller)
     virArgvAddOpts(argv, "-device", opts);
 }
 
+/* The boot order of a floppy is a property of its controller, which may be on board. */
+static void
+virArgvFloppyBoot(virArgv *argv)
+{
+    for (guint i = 0; i < argv->def->disks->len; i++) {
+        const virDomainDisk *disk = g_ptr_array_index(argv->def->disks, i);
+        g_autofree char *property =
+            g_strdup_printf("isa-fdc.bootindex%c=%d", disk->dev.address.unit ? 'B' : 'A',
+                            (int)disk->dev.bootOrder);
+
+        if (disk->bus == VIR_DOMAIN_DISK_BUS_FDC && disk->dev.bootOrder)
+            virArgvAdd(argv, "-global", property);
+    }
+}
+
 void
 virArgvControllers(virArgv *argv)
 {
     GPtrArray *controllers = argv->def->controllers;
 
+    virArgvFloppyBoot(argv);
     /* buses first, and a bridge before what is behind it: those have the higher index */
     for (guint64 index = 1; index < 256; index++) {
         const virDomainController *pci = virDomainFindController(argv->def, "pci", index);

@@ -193,7 +193,9 @@ virDiskFloppy(const virArgv *argv, const virDomainDisk *disk)
 {
     GString *opts = virOptNew("floppy");
 
-    g_string_append_printf(opts, ",bus=fdc0.0,unit=%d", (int)disk->dev.address.unit);
+    if (argv->def->q35) /* on pc the controller on board has no name to give */
+        virOpt(opts, "bus", "fdc0.0");
+    g_string_append_printf(opts, ",unit=%d", (int)disk->dev.address.unit);
     return opts;
 }
 
@@ -227,9 +229,9 @@ virDiskCommon(GString *opts, const virDomainDisk *disk)
     if (disk->path)
         g_string_append_printf(opts, ",drive=%s-0-format", disk->target);
     virOpt(opts, "id", disk->dev.id);
-    virOptBoot(opts, &disk->dev);
     if (disk->device == VIR_DOMAIN_DISK_FLOPPY)
         return;
+    virOptBoot(opts, &disk->dev);
     if (disk->shareable)
         virOpt(opts, "share-rw", "on");
     if (disk->path && disk->device == VIR_DOMAIN_DISK_DISK)

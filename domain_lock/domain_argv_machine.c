@@ -87,6 +87,8 @@ virArgvMachineType(virArgv *argv)
                g_str_equal(def->features.ioapic, "kvm") ? "on" : "split");
     if (hpet && hpet->present == VIR_XML_NO)
         virOpt(opts, "hpet", "off");
+    if (def->os.biosSerial == VIR_XML_YES)
+        virOpt(opts, "graphics", "off");
     if (def->memory.noSharePages)
         virOpt(opts, "mem-merge", "off");
     virOpt(opts, "acpi", def->features.acpi ? "on" : "off");

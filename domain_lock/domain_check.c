@@ -248,6 +248,9 @@ virDomainCheckNics(virDomainDef *def, GError **error)
                        : virDomainError(
                              error, "<interface type='bridge'>: <source bridge='...'/> "
                                     "is missing");
+        if (nic->queues > 1 && !g_str_equal(nic->type, "ethernet"))
+            return virDomainError(error, "<interface type='%s'> cannot have more than one queue",
+                                  nic->type);
         if (!g_str_equal(nic->type, "ethernet"))
             continue;
         if (!nic->targetDev || g_strcmp0(nic->managed, "no") != 0)

@@ -182,7 +182,11 @@ virDomainParseController(xmlNode *node, gpointer opaque, GError **error)
 
     g_ptr_array_add(((virDomainDef *)opaque)->controllers, controller);
     controller->dev.line = xmlGetLineNo(node);
-    return virXmlRead(node, rules, controller, error);
+    if (!virXmlRead(node, rules, controller, error))
+        return FALSE;
+    controller->hasMaster =
+        controller->model && g_str_has_prefix(controller->model, "ich9-uhci");
+    return TRUE;
 }
 
 /* --- <interface> ----------------------------------------------------------------------------- */

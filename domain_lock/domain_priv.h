@@ -101,14 +101,12 @@ typedef struct _virDomainController {
     virDomainDevice dev;
     char *type, *model;
     guint64 index;
-    gboolean hasIndex;
     guint64 ports, vectors, queues, iothread, maxSectors, cmdPerLun;
     char *modelName;
     guint64 chassis, chassisNr, port, busNr;
     virXmlBool hotplug;
     guint64 masterStartPort;
-    gboolean hasMaster;
-    gboolean implied; /* added by us */
+    gboolean hasMaster; /* a UHCI companion of the EHCI controller of this index */
 } virDomainController;
 
 typedef struct _virDomainNic {
@@ -356,6 +354,7 @@ gboolean virDomainForeignReadChains(virDomainDef *def, GCancellable *cancellable
                                     GError **error);
 char **virDomainForeignFormatArgv(const virDomainDef *def,
                                   const virDomainArgvContext *context, GError **error);
+/** Not a companion. */
 virDomainController *virDomainFindController(const virDomainDef *def, const char *type,
                                              guint64 index);
 

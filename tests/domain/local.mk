@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 domain_TESTS = \
+	%D%/test-domain-argv \
+	%D%/test-domain-refuse \
 	%D%/test-identity \
 	$(NULL)
 check_PROGRAMS += $(domain_TESTS)
@@ -8,3 +10,17 @@ TESTS += $(domain_TESTS)
 
 %C%_test_identity_SOURCES = %D%/test-identity.c tests/lib/vir_test.h
 %C%_test_identity_LDADD = common/libcommon.la
+
+# The convenience library holds the sequences too, which need the lock manager.
+domain_LIBS = \
+	domain_lock/libdomain_lock_core.la lock_manager/liblock_manager_core.la common/libcommon.la \
+	$(XML_LIBS) $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+%C%_test_domain_argv_SOURCES = %D%/test-domain-argv.c tests/lib/vir_test.h
+%C%_test_domain_argv_LDADD = $(domain_LIBS)
+%C%_test_domain_refuse_SOURCES = %D%/test-domain-refuse.c tests/lib/vir_test.h
+%C%_test_domain_refuse_LDADD = $(domain_LIBS)
+
+dist_check_DATA += \
+	$(wildcard $(srcdir)/%D%/xml/*.xml) \
+	$(wildcard $(srcdir)/%D%/xml/*.args) \
+	$(NULL)
