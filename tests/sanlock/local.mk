@@ -8,10 +8,14 @@ dist_check_DATA += %D%/holders.sh
 dist_check_SCRIPTS += \
 	%D%/test-sanlock-bridges.sh \
 	%D%/test-sanlock-create.sh \
+	%D%/test-sanlock-faults.sh \
+	%D%/test-sanlock-join.sh \
 	%D%/test-sanlock-leases.sh \
 	$(NULL)
 TESTS += \
 	%D%/test-sanlock-bridges.sh \
 	%D%/test-sanlock-create.sh \
+	%D%/test-sanlock-faults.sh \
+	%D%/test-sanlock-join.sh \
 	%D%/test-sanlock-leases.sh \
 	$(NULL)
