@@ -7,15 +7,15 @@
  */
 #include <leasehold/lock_types.h>
 
-#define HAS_MEMBER(p, member)                                                                \
+#define HAS_MEMBER(p, member)                                                            \
     ((p)->structSize >= G_STRUCT_OFFSET(__typeof__(*(p)), member) + sizeof((p)->member))
 
-#define FREE_MEMBER(p, member)                                                               \
-    G_STMT_START                                                                             \
-    {                                                                                        \
-        if (HAS_MEMBER(p, member))                                                           \
-            g_free((p)->member);                                                             \
-    }                                                                                        \
+#define FREE_MEMBER(p, member)                                                           \
+    G_STMT_START                                                                         \
+    {                                                                                    \
+        if (HAS_MEMBER(p, member))                                                       \
+            g_free((p)->member);                                                         \
+    }                                                                                    \
     G_STMT_END
 
 const char *

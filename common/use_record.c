@@ -84,7 +84,7 @@ virUseRecordDecode(const guint8 *sector, virUseRecord *record)
     record->timeUsec = (gint64)virBytesGet64(sector + 32);
     record->hostId = virBytesGet32(sector + 40);
     record->pid = (gint32)virBytesGet32(sector + 44);
-    if (record->epoch == 0 ||
+    if (record->epoch == 0 || record->epoch > VIR_USE_RECORD_MAX_EPOCH ||
         !getString(sector + 48, sizeof(record->lease), record->lease) ||
         !getString(sector + 96, sizeof(record->hostName), record->hostName) ||
         !getString(sector + 160, sizeof(record->guestUuid), record->guestUuid) ||

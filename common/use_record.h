@@ -23,6 +23,8 @@
 
 #define VIR_USE_RECORD_SIZE 512
 #define VIR_USE_RING_SECTORS 8
+/** Larger ones are damage: there must be room to advance. */
+#define VIR_USE_RECORD_MAX_EPOCH G_GUINT64_CONSTANT(0x7fffffffffffffff)
 
 /** Why an epoch was advanced. */
 typedef enum {

@@ -84,7 +84,7 @@ testRoundTrip(void)
     virUseRecord in = user("wëb"), out;
     guint8 sector[VIR_USE_RECORD_SIZE];
 
-    in.epoch = G_MAXUINT64;
+    in.epoch = VIR_USE_RECORD_MAX_EPOCH;
     in.reason = VIR_USE_REASON_REPAIR;
     g_strlcpy(in.lease, LEASE, sizeof(in.lease));
     virUseRecordEncode(&in, sector);
@@ -109,6 +109,17 @@ testLayout(void)
     g_assert_cmpstr((char *)sector + 96, ==, "alpha");
     g_assert_cmpstr((char *)sector + 200, ==, "web");
     g_assert_cmpmem(sector + 508, 4, "\124\364\104\300", 4);
+}
+
+static void
+testEpochWithoutRoomIsDamage(void)
+{
+    virUseRecord in = user("web"), out;
+    guint8 sector[VIR_USE_RECORD_SIZE];
+
+    in.epoch = VIR_USE_RECORD_MAX_EPOCH + 1;
+    virUseRecordEncode(&in, sector);
+    g_assert_cmpint(virUseRecordDecode(sector, &out), ==, VIR_USE_RECORD_DAMAGED);
 }
 
 static void
@@ -303,6 +314,7 @@ main(int argc, char **argv)
     virTestInit(&argc, &argv);
     g_test_add_func("/use-record/round-trip", testRoundTrip);
     g_test_add_func("/use-record/layout", testLayout);
+    g_test_add_func("/use-record/no-room", testEpochWithoutRoomIsDamage);
     g_test_add_func("/use-record/long-name", testLongNameIsCutAtCharacter);
     g_test_add_func("/use-record/flipped-bit", testEveryFlippedBitIsSeen);
 #define ADD(name, data, func)                                                            \

@@ -4,6 +4,11 @@ check_PROGRAMS += %D%/holder
 %C%_holder_SOURCES = %D%/holder.c
 %C%_holder_LDADD = $(GLIB_LIBS) $(GIO_LIBS)
 
+check_PROGRAMS += %D%/test-sanlock-format
+TESTS += %D%/test-sanlock-format
+%C%_test_sanlock_format_SOURCES = %D%/test-sanlock-format.c
+%C%_test_sanlock_format_LDADD = plugins/sanlock/libsanlock_core.la
+
 dist_check_DATA += %D%/holders.sh
 dist_check_SCRIPTS += \
 	%D%/test-sanlock-bridges.sh \
