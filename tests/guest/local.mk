@@ -1,1 +1,4 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+
+dist_check_SCRIPTS += %D%/test-crash-start.py
+TESTS += %D%/test-crash-start.py
