@@ -2,6 +2,7 @@
 
 include tests/lib/local.mk
 include tests/payload/local.mk
+include tests/quickstart/local.mk
 include tests/common/local.mk
 include tests/lock_manager/local.mk
 include tests/contract/local.mk
