@@ -7,7 +7,7 @@ docs_pods = \
 	%D%/man/leasehold-supervisor.pod \
 	$(NULL)
 
-EXTRA_DIST += $(docs_pods) %D%/lock-manager.txt
+EXTRA_DIST += $(docs_pods) %D%/lock-manager.txt %D%/store-format.txt
 man_MANS += \
 	%D%/man/leasehold.1 \
 	%D%/man/leasehold.conf.5 \

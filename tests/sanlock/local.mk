@@ -9,6 +9,11 @@ TESTS += %D%/test-sanlock-format
 %C%_test_sanlock_format_SOURCES = %D%/test-sanlock-format.c
 %C%_test_sanlock_format_LDADD = plugins/sanlock/libsanlock_core.la
 
+check_PROGRAMS += %D%/test-sanlock-store
+TESTS += %D%/test-sanlock-store
+%C%_test_sanlock_store_SOURCES = %D%/test-sanlock-store.c
+%C%_test_sanlock_store_LDADD = plugins/sanlock/libsanlock_core.la
+
 dist_check_DATA += %D%/holders.sh
 dist_check_SCRIPTS += \
 	%D%/test-sanlock-bridges.sh \
