@@ -2,8 +2,10 @@
 
 domain_TESTS = \
 	%D%/test-domain-argv \
+	%D%/test-domain-command \
 	%D%/test-domain-refuse \
 	%D%/test-identity \
+	%D%/test-image-chain \
 	$(NULL)
 check_PROGRAMS += $(domain_TESTS)
 TESTS += $(domain_TESTS)
@@ -19,6 +21,10 @@ domain_LIBS = \
 %C%_test_domain_argv_LDADD = $(domain_LIBS)
 %C%_test_domain_refuse_SOURCES = %D%/test-domain-refuse.c tests/lib/vir_test.h
 %C%_test_domain_refuse_LDADD = $(domain_LIBS)
+%C%_test_image_chain_SOURCES = %D%/test-image-chain.c tests/lib/vir_test.h
+%C%_test_image_chain_LDADD = $(domain_LIBS)
+%C%_test_domain_command_SOURCES = %D%/test-domain-command.c tests/lib/vir_test.h
+%C%_test_domain_command_LDADD = $(domain_LIBS)
 
 dist_check_DATA += \
 	$(wildcard $(srcdir)/%D%/xml/*.xml) \
