@@ -383,10 +383,15 @@ virStartCheckBounds(const virLockWait *wait, const char *what, GError **error)
     return TRUE;
 }
 
+/* What one step left open (an answer of QEMU that did not come) is settled once everything
+ * was undone and seen: the guest was not started. And it is open when it was not. */
 static void
 virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error)
 {
-    virUndoRun(undo, error);
+    if (!virUndoRun(undo, error))
+        (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
+    else if ((*error)->code == VIR_LOCK_ERROR_INDETERMINATE)
+        (*error)->code = VIR_LOCK_ERROR_UNAVAILABLE;
     virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_FAILED);
     g_prefix_error(error, "cannot start guest '%s': ", obj->status->info->name);
     g_mutex_lock(&obj->lock);

@@ -31,9 +31,11 @@ virUndoPush(virUndo *undo, const char *name, virUndoFunc func, gpointer data)
     g_array_append_val(undo->steps, step);
 }
 
-void
+gboolean
 virUndoRun(virUndo *undo, GError **error)
 {
+    gboolean all = TRUE;
+
     g_assert(error && *error);
     while (undo->steps->len > 0) {
         virUndoStep step = g_array_index(undo->steps, virUndoStep, undo->steps->len - 1);
@@ -46,8 +48,10 @@ virUndoRun(virUndo *undo, GError **error)
             g_free((*error)->message);
             (*error)->message = g_strdup_printf("%s\ncould not undo '%s': %s", first,
                                                 step.name, why->message);
+            all = FALSE;
         }
     }
+    return all;
 }
 
 void

@@ -14,8 +14,8 @@ virUndo *virUndoNew(void);
 /** @name: a static string: what was done, "take the leases". */
 void virUndoPush(virUndo *undo, const char *name, virUndoFunc func, gpointer data);
 /** Undoes everything, newest first; one that fails does not stop the others, but is added to
- * the message of *@error, which must be set: the world is not as before then. */
-void virUndoRun(virUndo *undo, GError **error);
+ * the message of *@error, which must be set. TRUE: the world is as before. */
+gboolean virUndoRun(virUndo *undo, GError **error);
 /** Success: nothing will be undone. */
 void virUndoForget(virUndo *undo);
 void virUndoFree(virUndo *undo);

@@ -30,3 +30,9 @@ TESTS += $(domain_lock_tests)
 %C%_test_sequences_LDADD = $(domain_lock_test_ldadd)
 %C%_test_transitions_SOURCES = %D%/test-transitions.c
 %C%_test_transitions_LDADD = $(domain_lock_test_ldadd)
+
+domain_lock_scripts = \
+	%D%/test-crash-steps.py \
+	$(NULL)
+TESTS += $(domain_lock_scripts)
+dist_check_SCRIPTS += $(domain_lock_scripts)

@@ -119,12 +119,28 @@ testStartUndoFails(Fake *self, gconstpointer data)
     self->stuck = TRUE;
     g_assert_false(fakeRun(self, obj, &error));
 
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE);
     /* whoever lists guests still finds it */
     g_assert_true(g_file_test(path, G_FILE_TEST_IS_DIR));
 
     g_assert_nonnull(strstr(error->message, "could not undo"));
     g_assert_nonnull(strstr(error->message, "QEMU does not die"));
     g_assert_true(self->held);
+}
+
+/* An answer that did not come leaves nothing open once all was undone. */
+static void
+testStartSettlesWhatWasOpen(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autoptr(GError) error = NULL;
+
+    self->failAt = "cont";
+    self->failCode = VIR_LOCK_ERROR_INDETERMINATE;
+    g_assert_false(fakeRun(self, obj, &error));
+
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE);
+    fakeAssertGone(self);
 }
 
 /* I2: no vCPU runs when something is open that no lease covers. */
@@ -520,6 +536,7 @@ main(int argc, char **argv)
     addFailures();
     ADD("/start/undo-order", testStartUndoOrder, NULL);
     ADD("/start/undo-fails", testStartUndoFails, NULL);
+    ADD("/start/settles-what-was-open", testStartSettlesWhatWasOpen, NULL);
     ADD("/start/audits", testStartAudits, NULL);
     ADD("/start/deadline", testStartDeadline, NULL);
     ADD("/start/abandoned", testStartAbandoned, NULL);
