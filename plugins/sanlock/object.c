@@ -23,8 +23,10 @@
 
 /* How long the child waits for a reply of the daemon; its parent is not so patient. */
 #define REPLY_TIMEOUT_SEC 10
-/* run_path in sanlock's helper.c: the program, its arguments and the pid */
-#define HELPER_MAX_ARGS 7
+#define DYING_TRIES 100
+#define DYING_NAP_USEC (10 * 1000)
+/* run_path in sanlock's helper.c: 8 with the program and the pid, which sanlock appends */
+#define HELPER_MAX_ARGS 6
 
 gboolean
 virSanlockObjectNew(gpointer driverData, const virLockDriverObject *from, guint flags,
@@ -109,7 +111,8 @@ virSanlockForkSafeSetUp(virSanlockObject *object, int sock, const char **message
         return EIO;
     }
     if (object->lossHelper)
-        rv = sanlock_killpath(sock, 0, object->lossHelper, object->lossHelperArgs);
+        rv = sanlock_killpath(sock, SANLK_KILLPATH_PID, object->lossHelper,
+                              object->lossHelperArgs);
     if (rv < 0) {
         *message = "sanlock does not accept the failure helper";
         return -rv;
@@ -251,6 +254,23 @@ virSanlockObjectNameOf(virSanlockObject *object, const virSanlockHeld *held,
     return name;
 }
 
+/* -ESTALE: the process just died, and sanlock has not yet begun to free its leases. */
+static gboolean
+virSanlockObjectAsk(virSanlockObject *object, GArray **held,
+                    const virSanlockBounds *bounds, int *rv, GError **error)
+{
+    for (guint tries = 0; tries < DYING_TRIES; tries++) {
+        if (!virSanlockClientInquire(object->pid, held, bounds, rv, error))
+            return FALSE;
+        if (*rv != -ESTALE && *rv != -EBUSY)
+            return TRUE;
+        if (!virSanlockBoundsSleep(bounds, DYING_NAP_USEC, "asking sanlock for leases",
+                                   error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean
 virSanlockObjectInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
                         GError **error)
@@ -264,7 +284,7 @@ virSanlockObjectInquire(gpointer objectData, GPtrArray **leases, const virLockWa
 
     virSanlockBoundsInit(&bounds, wait);
     if (!virSanlockObjectNeedPid(object, error) ||
-        !virSanlockClientInquire(object->pid, &held, &bounds, &rv, error))
+        !virSanlockObjectAsk(object, &held, &bounds, &rv, error))
         return FALSE;
     if (rv == -ESRCH) {
         /* a process that is gone, or whose daemon is another one now, holds nothing */
