@@ -7,7 +7,7 @@
 # choices are there afterwards, also when the installation fails or is interrupted.
 
 . "${top_srcdir:-.}/tests/lib/functions.sh"
-plan 24
+plan 26
 
 ROOT=$TEST_TMP/root
 BIN=$TEST_TMP/bin
@@ -27,11 +27,13 @@ fresh_root() {
     # shellcheck disable=SC2016  # for the inner shell
     fake apt-get '
 echo "$@" >>'"$TEST_TMP"'/apt
+case "$*" in *update) exit 0 ;; esac
 [ -e '"$TEST_TMP"'/apt-fails ] && exit 100
 '"$POLICY"' sanlock start; echo $? >'"$TEST_TMP"'/policy
 ln -s /lib/systemd/system/sanlock.service '"$WANTS"'/sanlock.service
 ln -s ../init.d/sanlock '"$ROOT"'/etc/rc2.d/S01sanlock
 [ ! -e '"$TEST_TMP"'/apt-hangs ] || exec sleep 60'
+    fake apt-cache '[ ! -e '"$TEST_TMP"'/no-lists ]'
     fake id 'echo 0'
     fake sudo 'printf "%s " "$@" >'"$TEST_TMP"'/sudo; exec '"$TEST_TMP"'/as-root "$@"'
     rm -f "$TEST_TMP/apt" "$TEST_TMP/policy" "$TEST_TMP/sudo" "$TEST_TMP"/apt-*
@@ -68,7 +70,13 @@ fresh_root
 touch "$TEST_TMP/apt-fails"
 exits 1 "a failed installation is a failure" install missing
 ok "no policy is left behind by it" test ! -e "$POLICY"
-like "$(<"$TEST_TMP/apt")" "update" "it had refreshed the lists and tried again"
+like "$(<"$TEST_TMP/apt")" "install.*update.*install" "it had refreshed the lists in between"
+
+fresh_root
+touch "$TEST_TMP/no-lists"
+ok "without lists" install missing
+like "$(<"$TEST_TMP/apt")" "^[^ ].*update.*install" "they are fetched first"
+rm "$TEST_TMP/no-lists"
 
 fresh_root
 printf '#!/bin/sh\nexit 0\n' >"$POLICY" && chmod 750 "$POLICY"
