@@ -6,3 +6,13 @@ TESTS += %D%/fuzz-sanlock-format
 %C%_fuzz_sanlock_format_SOURCES = %D%/fuzz-sanlock-format.c %D%/replay.c
 %C%_fuzz_sanlock_format_LDADD = plugins/sanlock/libsanlock_core.la
 EXTRA_DIST += %D%/corpus/sanlock-format
+
+check_PROGRAMS += %D%/fuzz-domain-xml %D%/fuzz-domain-command %D%/fuzz-qcow2
+TESTS += %D%/fuzz-domain-xml %D%/fuzz-domain-command %D%/fuzz-qcow2
+%C%_fuzz_domain_xml_SOURCES = %D%/fuzz-domain-xml.c %D%/replay.c
+%C%_fuzz_domain_xml_LDADD = $(domain_LIBS)
+%C%_fuzz_domain_command_SOURCES = %D%/fuzz-domain-command.c %D%/replay.c
+%C%_fuzz_domain_command_LDADD = $(domain_LIBS)
+%C%_fuzz_qcow2_SOURCES = %D%/fuzz-qcow2.c %D%/replay.c
+%C%_fuzz_qcow2_LDADD = $(domain_LIBS)
+EXTRA_DIST += %D%/corpus/domain-xml %D%/corpus/domain-command %D%/corpus/qcow2
