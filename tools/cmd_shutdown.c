@@ -65,7 +65,10 @@ virToolShutdownEnded(virTool *tool, virDomainLock *dom)
     if (!info)
         return virToolFail(tool, error);
     if (info->state == VIR_DOMAIN_LOCK_STATE_SHUTOFF)
-        return virToolReportGuest(tool, dom, "has ended");
+        return virToolReportGuest(tool, dom,
+                                  info->reason == VIR_DOMAIN_LOCK_REASON_SHUTDOWN
+                                      ? "has shut down"
+                                      : "was forced off");
     g_set_error(&error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED,
                 "guest '%s' goes on: its shutdown was withdrawn", info->name);
     return virToolFail(tool, error);

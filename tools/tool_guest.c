@@ -92,7 +92,10 @@ virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info)
     virToolJsonString(builder, "name", info->name);
     virToolJsonString(builder, "uuid", info->uuid);
     virToolJsonString(builder, "state", virDomainLockStateName(info->state));
-    virToolJsonString(builder, "reason", virDomainLockReasonName(info->reason));
+    virToolJsonString(builder, "reason",
+                      info->reason != VIR_DOMAIN_LOCK_REASON_NONE
+                          ? virDomainLockReasonName(info->reason)
+                          : NULL);
     virToolJsonPid(builder, "pid", info->pid);
     virToolJsonPid(builder, "supervisor_pid", info->supervisorPid);
     virToolJsonString(builder, "plugin", info->plugin);

@@ -17,6 +17,8 @@
 
 G_BEGIN_DECLS
 
+#pragma GCC visibility push(default)
+
 typedef struct _virDomainLock virDomainLock;
 
 typedef enum {
@@ -176,6 +178,8 @@ typedef void (*virDomainLockEventFunc)(const virDomainLockEvent *event, gpointer
 GSource *virDomainLockWatchEvents(virLockConfig *config, const char *nameOrUuid,
                                   virDomainLockEventFunc func, gpointer data, GError **error)
     VIR_LOCK_WARN_UNUSED;
+
+#pragma GCC visibility pop
 
 G_END_DECLS
 

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-EXTRA_DIST += %D%/layers.awk
+EXTRA_DIST += %D%/json-keys.py %D%/layers.awk
 
 tools_test_scripts = \
 	%D%/test-completion.sh \
+	%D%/test-guest.sh \
+	%D%/test-installed.sh \
+	%D%/test-json.sh \
 	%D%/test-layers.sh \
+	%D%/test-lock-manager-text.sh \
 	%D%/test-man-pages.py \
 	%D%/test-usage.sh \
 	$(NULL)
