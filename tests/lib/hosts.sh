@@ -18,6 +18,8 @@
 # between the hosts and hide a missing lease, so a split-brain test sets locking=off.
 
 declare -A _host_pid=() _host_init=()
+# More environment for the daemons (VAR=VALUE), such as a clock of their own.
+declare -a HOST_DAEMON_ENV=()
 : "${TEST_LOCKSPACE:=test}"
 STORE=
 
@@ -74,7 +76,8 @@ host_start_daemon() {
     local -a prefix=() daemon
     dir=$(host_dir "$name")
     rm -f "$dir/sl/sanlock.sock"
-    daemon=(env "SANLOCK_RUN_DIR=$dir/sl" SANLOCK_PRIVILEGED=0 "LEASEHOLD_TEST_HOST=$dir"
+    daemon=(env "${HOST_DAEMON_ENV[@]}" "SANLOCK_RUN_DIR=$dir/sl" SANLOCK_PRIVILEGED=0
+        "LEASEHOLD_TEST_HOST=$dir"
         sanlock daemon -D -w 0 -l 0 -h 0 -U "$(id -un)" -G "$(id -gn)" -e "$name")
     if [ "$mode" = --ns ]; then
         # the daemon is not init: a test may kill it alone

@@ -14,18 +14,20 @@ TESTS += %D%/test-sanlock-store
 %C%_test_sanlock_store_SOURCES = %D%/test-sanlock-store.c
 %C%_test_sanlock_store_LDADD = plugins/sanlock/libsanlock_core.la
 
+sanlock_tests = \
+	%D%/test-sanlock-4k.sh \
+	%D%/test-sanlock-bridges.sh \
+	%D%/test-sanlock-create.sh \
+	%D%/test-sanlock-faults.sh \
+	%D%/test-sanlock-join.sh \
+	%D%/test-sanlock-leases.sh \
+	%D%/test-sanlock-loss.sh \
+	$(NULL)
+sanlock_slow_tests = \
+	%D%/test-sanlock-takeover.sh \
+	$(NULL)
+
 dist_check_DATA += %D%/holders.sh
-dist_check_SCRIPTS += \
-	%D%/test-sanlock-bridges.sh \
-	%D%/test-sanlock-create.sh \
-	%D%/test-sanlock-faults.sh \
-	%D%/test-sanlock-join.sh \
-	%D%/test-sanlock-leases.sh \
-	$(NULL)
-TESTS += \
-	%D%/test-sanlock-bridges.sh \
-	%D%/test-sanlock-create.sh \
-	%D%/test-sanlock-faults.sh \
-	%D%/test-sanlock-join.sh \
-	%D%/test-sanlock-leases.sh \
-	$(NULL)
+dist_check_SCRIPTS += $(sanlock_tests) $(sanlock_slow_tests)
+TESTS += $(sanlock_tests)
+SLOW_TESTS += $(sanlock_slow_tests)
