@@ -211,22 +211,13 @@ findProgram(const char *name, GError **error)
 static char **
 guestEnvironment(void)
 {
-    static const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC",
-                                       "WATCHDOG_PID",  "LISTEN_FDS",
-                                       "LISTEN_PID",    "LISTEN_FDNAMES"};
+    static const char *const ours[] = {
+        "NOTIFY_SOCKET", "WATCHDOG_USEC",  "WATCHDOG_PID",     "LISTEN_FDS",
+        "LISTEN_PID",    "LISTEN_FDNAMES", "LEASEHOLD_STEP_FD"};
     char **env = g_get_environ();
 
     for (gsize i = 0; i < G_N_ELEMENTS(ours); i++)
         env = g_environ_unsetenv(env, ours[i]);
-    for (gsize i = 0; env[i];) {
-        if (g_str_has_prefix(env[i], "LEASEHOLD_")) {
-            g_autofree char *key = g_strndup(env[i], strcspn(env[i], "="));
-
-            env = g_environ_unsetenv(env, key);
-        } else {
-            i++;
-        }
-    }
     return env;
 }
 

@@ -27,6 +27,7 @@ typedef enum {
     STAY = 0,
     BEGIN, /* by policy: FREEZE or TERM */
     FREEZE,
+    WAIT, /* for the daemon's word; RELEASE if it came already */
     RELEASE,
     REST, /* paused, lease lost */
     TERM,
@@ -40,12 +41,19 @@ typedef enum {
 
 static const virLeaseLossAction table[VIR_LEASE_LOSS_N_STATES][VIR_LEASE_LOSS_N_EVENTS] =
     {
-        [ST(SAFE)] = {[EV(LOST)] = BEGIN, [EV(DAEMON_GONE)] = TERM, [EV(ENDED)] = GONE},
+        [ST(SAFE)] = {[EV(LOST)] = BEGIN,
+                      [EV(STALE)] = BEGIN,
+                      [EV(DAEMON_GONE)] = TERM,
+                      [EV(ENDED)] = GONE},
         [ST(FREEZING)] = {[EV(DAEMON_GONE)] = TERM,
-                          [EV(FROZEN)] = RELEASE,
+                          [EV(FROZEN)] = WAIT,
                           [EV(FREEZE_FAILED)] = TERM,
                           [EV(TIMER)] = TERM,
                           [EV(ENDED)] = GONE},
+        [ST(FROZEN)] = {[EV(LOST)] = RELEASE,
+                        [EV(DAEMON_GONE)] = TERM,
+                        [EV(TIMER)] = TERM,
+                        [EV(ENDED)] = GONE},
         [ST(RELEASING)] = {[EV(DAEMON_GONE)] = KILL,
                            [EV(RELEASED)] = REST,
                            [EV(RELEASE_FAILED)] = KILL,
@@ -64,11 +72,15 @@ static const virLeaseLossAction table[VIR_LEASE_LOSS_N_STATES][VIR_LEASE_LOSS_N_
 const char *
 virLeaseLossStateName(virLeaseLossState state)
 {
-    static const char *const names[] = {
-        [ST(SAFE)] = "safe",           [ST(FREEZING)] = "freezing",
-        [ST(RELEASING)] = "releasing", [ST(PAUSED)] = "paused",
-        [ST(KILLING)] = "killing",     [ST(TERMINATING)] = "terminating",
-        [ST(STUCK)] = "stuck",         [ST(GONE)] = "gone"};
+    static const char *const names[] = {[ST(SAFE)] = "safe",
+                                        [ST(FREEZING)] = "freezing",
+                                        [ST(FROZEN)] = "frozen",
+                                        [ST(RELEASING)] = "releasing",
+                                        [ST(PAUSED)] = "paused",
+                                        [ST(KILLING)] = "killing",
+                                        [ST(TERMINATING)] = "terminating",
+                                        [ST(STUCK)] = "stuck",
+                                        [ST(GONE)] = "gone"};
 
     G_STATIC_ASSERT(G_N_ELEMENTS(names) == VIR_LEASE_LOSS_N_STATES);
     return names[state];
@@ -126,6 +138,7 @@ stepEnd(const virLeaseLoss *loss)
 {
     switch (loss->state) {
     case VIR_LEASE_LOSS_FREEZING:
+    case VIR_LEASE_LOSS_FROZEN:
         return MIN(MAX(windowPoint(loss, 2), loss->enteredUsec + MIN_FREEZE_USEC),
                    killTime(loss));
     case VIR_LEASE_LOSS_RELEASING:
@@ -186,6 +199,9 @@ act(virLeaseLoss *loss, virLeaseLossAction action, gint64 nowUsec, const char *w
         enter(loss, VIR_LEASE_LOSS_FREEZING, nowUsec, why);
         loss->ops->freeze(stepEnd(loss), loss->data);
         break;
+    case WAIT:
+        enter(loss, VIR_LEASE_LOSS_FROZEN, nowUsec, why);
+        break;
     case RELEASE:
         enter(loss, VIR_LEASE_LOSS_RELEASING, nowUsec, why);
         loss->ops->release(stepEnd(loss), loss->data);
@@ -217,8 +233,12 @@ virLeaseLossHandle(virLeaseLoss *loss, virLeaseLossEvent event, gint64 nowUsec,
 
     if (event == VIR_LEASE_LOSS_EV_DAEMON_GONE)
         loss->daemonGone = TRUE;
+    if (event == VIR_LEASE_LOSS_EV_LOST)
+        loss->daemonGaveUp = TRUE;
     if (action == BEGIN)
         action = loss->policy == VIR_DOMAIN_LOCKFAILURE_PAUSE ? FREEZE : TERM;
+    if (action == WAIT && loss->daemonGaveUp)
+        action = RELEASE;
     act(loss, action, nowUsec, why);
     /* found too late, after a suspend or a stopped supervisor: the step has no time left */
     while (event != VIR_LEASE_LOSS_EV_TIMER && action != STAY && stepEnd(loss) > 0 &&

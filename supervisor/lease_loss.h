@@ -10,6 +10,10 @@
  *   |--- safe ---|-- freeze, drain, release --|-- SIGTERM --|-- SIGKILL --|  another host
  *                        a third of the window       half of it              may write
  *
+ * What the daemon releases before it gave up itself, it still tries to write to its storage,
+ * which is what does not answer; afterwards it only forgets. So a drained guest waits for the
+ * daemon's own word, which comes about when "expire" does (it hangs if not).
+ *
  * The last half of the window is for dying: a process with much memory or with I/O in flight
  * takes its time (I1).
  */
@@ -21,6 +25,7 @@
 typedef enum {
     VIR_LEASE_LOSS_SAFE = 0,
     VIR_LEASE_LOSS_FREEZING,  /* stop, drain */
+    VIR_LEASE_LOSS_FROZEN,    /* drained; the daemon has not given up yet */
     VIR_LEASE_LOSS_RELEASING, /* drained; the leases are being given up */
     VIR_LEASE_LOSS_PAUSED, /* given up; QEMU stopped with active images: SIGKILL only */
     VIR_LEASE_LOSS_TERMINATING, /* SIGTERM was sent: the lease is still ours */
@@ -31,7 +36,8 @@ typedef enum {
 } virLeaseLossState;
 
 typedef enum {
-    VIR_LEASE_LOSS_EV_LOST = 0,    /* the backend gave up, or did not renew in time */
+    VIR_LEASE_LOSS_EV_LOST = 0,    /* the daemon itself gave up */
+    VIR_LEASE_LOSS_EV_STALE,       /* it did not renew in time, or does not answer */
     VIR_LEASE_LOSS_EV_DAEMON_GONE, /* nobody is there to release to */
     VIR_LEASE_LOSS_EV_FROZEN,      /* the answers to freeze ... */
     VIR_LEASE_LOSS_EV_FREEZE_FAILED,
@@ -62,6 +68,7 @@ typedef struct _virLeaseLoss {
     virLockRenewal renewal; /* the last one known; lastUsec 0: none */
     gint64 enteredUsec;     /* the present state */
     gboolean daemonGone;
+    gboolean daemonGaveUp;
 } virLeaseLoss;
 
 const char *virLeaseLossStateName(virLeaseLossState state);

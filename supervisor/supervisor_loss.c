@@ -67,6 +67,7 @@ virLossEntered(virLeaseLossState state, const char *why, gpointer opaque)
                                         "disks by now: only this host's watchdog can help");
         virDomainLockObjEmit(obj, "LEASE_LOST", "stuck", why);
         break;
+    case VIR_LEASE_LOSS_FROZEN:
     case VIR_LEASE_LOSS_SAFE:
     case VIR_LEASE_LOSS_GONE:
     case VIR_LEASE_LOSS_N_STATES:

@@ -302,7 +302,7 @@ onLockEvent(virLockManager *man, virLockWatchEvent event, const virLockRenewal *
         break;
     case VIR_LOCK_WATCH_STALE:
         handle(
-            watch, VIR_LEASE_LOSS_EV_LOST,
+            watch, VIR_LEASE_LOSS_EV_STALE,
             "its leases were not renewed in time: the lease storage or the lock daemon "
             "does not answer");
         break;

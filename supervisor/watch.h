@@ -22,7 +22,7 @@ typedef struct _virSupervisorWatch virSupervisorWatch;
 /**
  * virSupervisorWatchFunc: the ladder entered @state. In the context's thread.
  *
- * FREEZING, TERMINATING: the first word of the loss; a job that runs should be cancelled.
+ * FREEZING, TERMINATING or KILLING: the first word of the loss; a job that runs should be cancelled.
  * RELEASING: from here on QEMU may only be ended by SIGKILL. PAUSED: it stays like that.
  * STUCK: QEMU does not die and another host may own its disks now.
  */

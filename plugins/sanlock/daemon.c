@@ -314,10 +314,14 @@ virSanlockDaemonReadSelf(const char *lockspace, guint hostId, virSanlockSelf *se
     int n = 0, rv = sanlock_get_hosts(lockspace, hostId, &host, &n, 0);
 
     if (rv == 0 && n == 1 && host && host->timestamp) {
+        guint32 state = host->flags & SANLK_HOST_MASK;
+
         self->generation = host->generation;
         self->lastSec = host->timestamp;
         self->ioTimeoutSec = host->io_timeout;
-        return (host->flags & SANLK_HOST_MASK) == SANLK_HOST_LIVE ||
+        /* FAIL: its renewals are late. Its leases are not lost yet, and how late they are is
+         * what the watch of a guest has to know */
+        return state == SANLK_HOST_LIVE || state == SANLK_HOST_FAIL ||
                virSanlockDaemonSetNotJoined(lockspace, hostId, error);
     }
     if (rv == -ENOENT || rv == 0)

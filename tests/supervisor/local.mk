@@ -23,3 +23,6 @@ TESTS += %D%/test-drain %D%/test-watch
 %C%_test_drain_LDADD = $(supervisor_test_ldadd)
 %C%_test_watch_SOURCES = %D%/test-watch.c
 %C%_test_watch_LDADD = $(supervisor_test_ldadd)
+
+TESTS += %D%/test-lost-leases.sh
+dist_check_SCRIPTS += %D%/test-lost-leases.sh

@@ -251,7 +251,7 @@ testEnvironmentIsCleaned(GuestFixture *fixture, gconstpointer data)
                            (int)fixture->guest->ops->getPid(fixture->guest));
     g_assert_true(g_file_get_contents(path, &env, &len, NULL));
 
-    g_assert_null(memmem(env, len, "LEASEHOLD_", 10));
+    g_assert_null(memmem(env, len, "LEASEHOLD_STEP_FD", 17));
     g_assert_null(memmem(env, len, "NOTIFY_SOCKET", 13));
     g_assert_nonnull(memmem(env, len, "HELLO=there", 11));
 }

@@ -138,6 +138,38 @@ testAStuckFreezeEndsInDeathBeforeTakeover(void)
     fakeFree(fake);
 }
 
+/* Released is only what the daemon has given up itself: its word may come before or after the
+ * guest is drained, and if it does not come the guest is ended. */
+static void
+testStaleWaitsForTheDaemonsWord(void)
+{
+    Fake *fake = fakeNew(VIR_DOMAIN_LOCKFAILURE_PAUSE);
+
+    HANDLE(fake, STALE, 80);
+    HANDLE(fake, FROZEN, 81);
+    ASSERT_STATE(fake, FROZEN);
+    g_assert_cmpint(fake->timer, ==, T0 + 100 * SEC);
+    HANDLE(fake, LOST, 82);
+    ASSERT_STATE(fake, RELEASING);
+    fakeFree(fake);
+
+    fake = fakeNew(VIR_DOMAIN_LOCKFAILURE_PAUSE);
+    HANDLE(fake, STALE, 80);
+    HANDLE(fake, LOST, 81);
+    ASSERT_STATE(fake, FREEZING);
+    HANDLE(fake, FROZEN, 82);
+    ASSERT_STATE(fake, RELEASING);
+    fakeFree(fake);
+
+    fake = fakeNew(VIR_DOMAIN_LOCKFAILURE_PAUSE);
+    HANDLE(fake, STALE, 80);
+    HANDLE(fake, FROZEN, 81);
+    HANDLE(fake, TIMER, 100);
+    ASSERT_STATE(fake, TERMINATING);
+    g_assert_cmpstr(fake->calls->str, ==, "freeze term ");
+    fakeFree(fake);
+}
+
 /* Once a release began nothing but SIGKILL may end QEMU. */
 static void
 testAfterReleaseOnlySigkill(void)
@@ -240,19 +272,26 @@ static void
 testEveryCell(void)
 {
     static const char *const expected[VIR_LEASE_LOSS_N_STATES] = {
-        /* LOST, DAEMON_GONE, FROZEN, FREEZE_FAILED, RELEASED, RELEASE_FAILED, TIMER, ENDED */
-        [VIR_LEASE_LOSS_SAFE] = "freezing terminating safe safe safe safe safe gone",
-        [VIR_LEASE_LOSS_FREEZING] = "freezing terminating releasing terminating freezing "
-                                    "freezing terminating gone",
+        /* LOST, STALE, DAEMON_GONE, FROZEN, FREEZE_FAILED, RELEASED, RELEASE_FAILED, TIMER,
+         * ENDED */
+        [VIR_LEASE_LOSS_SAFE] =
+            "freezing freezing terminating safe safe safe safe safe gone",
+        [VIR_LEASE_LOSS_FREEZING] = "freezing freezing terminating frozen terminating "
+                                    "freezing freezing terminating gone",
+        [VIR_LEASE_LOSS_FROZEN] =
+            "releasing frozen terminating frozen frozen frozen frozen "
+            "terminating gone",
         [VIR_LEASE_LOSS_RELEASING] =
-            "releasing killing releasing releasing paused killing killing gone",
-        [VIR_LEASE_LOSS_PAUSED] = "paused paused paused paused paused paused paused gone",
+            "releasing releasing killing releasing releasing paused "
+            "killing killing gone",
+        [VIR_LEASE_LOSS_PAUSED] =
+            "paused paused paused paused paused paused paused paused gone",
         [VIR_LEASE_LOSS_TERMINATING] = "terminating terminating terminating terminating "
-                                       "terminating terminating killing gone",
+                                       "terminating terminating terminating killing gone",
         [VIR_LEASE_LOSS_KILLING] =
-            "killing killing killing killing killing killing stuck gone",
-        [VIR_LEASE_LOSS_STUCK] = "stuck stuck stuck stuck stuck stuck stuck gone",
-        [VIR_LEASE_LOSS_GONE] = "gone gone gone gone gone gone gone gone",
+            "killing killing killing killing killing killing killing stuck gone",
+        [VIR_LEASE_LOSS_STUCK] = "stuck stuck stuck stuck stuck stuck stuck stuck gone",
+        [VIR_LEASE_LOSS_GONE] = "gone gone gone gone gone gone gone gone gone",
     };
 
     for (int state = 0; state < VIR_LEASE_LOSS_N_STATES; state++) {
@@ -279,6 +318,7 @@ main(int argc, char **argv)
     g_test_add_func("/lease-loss/pause", testPauseFreezesReleasesRests);
     g_test_add_func("/lease-loss/stuck-freeze",
                     testAStuckFreezeEndsInDeathBeforeTakeover);
+    g_test_add_func("/lease-loss/stale", testStaleWaitsForTheDaemonsWord);
     g_test_add_func("/lease-loss/after-release", testAfterReleaseOnlySigkill);
     g_test_add_func("/lease-loss/poweroff-restart",
                     testPoweroffAndRestartTerminateAtOnce);
