@@ -11,7 +11,7 @@
 . "$top_srcdir/tests/lib/hosts.sh"
 . "$top_srcdir/tests/lib/guests.sh"
 requires qemu payload
-UUID=5d0d8f1c-3f0e-4c8e-9d43-3b1f3c3e5a01
+UUID=$(cat /proc/sys/kernel/random/uuid)
 guest=refused$$ # its processes are looked for on the whole machine
 
 host_up alpha 1 --lockfile "$TEST_TMP/locks"
