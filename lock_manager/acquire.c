@@ -239,30 +239,43 @@ virLockManagerAttach(virLockManagerCall *call, GError **error)
     return TRUE;
 }
 
+static virLockManagerCallKind
+virLockManagerAcquireKind(virLockManager *man)
+{
+    if (man->flags & VIR_LOCK_MANAGER_NEW_MIGRATE)
+        return VIR_LOCK_CALL_RESERVE_OBJECT;
+    return man->supervised ? VIR_LOCK_CALL_ACQUIRE_SUPERVISED : VIR_LOCK_CALL_ACQUIRE_OBJECT;
+}
+
+static gboolean
+virLockManagerAcquireByKind(virLockManagerCall *call, guint flags, GError **error)
+{
+    virLockManager *man = call->man;
+
+    if (flags & ~VIR_LOCK_MANAGER_ACQUIRE_CHECK_EPOCH) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+                    "AcquireObject: flags %#x are not known", flags);
+        return FALSE;
+    }
+    if (call->kind == VIR_LOCK_CALL_ACQUIRE_SUPERVISED)
+        return virLockManagerAwaitSupervised(man, &call->wait, error)
+               && virLockManagerAttach(call, error);
+    if (man->flags & VIR_LOCK_MANAGER_NEW_ATTACH)
+        return virLockManagerAttach(call, error);
+    if (call->kind == VIR_LOCK_CALL_RESERVE_OBJECT)
+        return virLockManagerReserve(man, &call->wait, error);
+    return virLockManagerTakeAll(man, flags, &call->wait, error);
+}
+
 gboolean
 virLockManagerAcquireObject(virLockManager *man, guint flags, const virLockWait *wait,
                             GError **error)
 {
-    gboolean migrate = (man->flags & VIR_LOCK_MANAGER_NEW_MIGRATE) != 0;
     virLockManagerCall call;
-    gboolean ok;
 
-    if (!virLockManagerCallBegin(
-            &call, man, migrate ? VIR_LOCK_CALL_RESERVE_OBJECT : VIR_LOCK_CALL_ACQUIRE_OBJECT,
-            wait, error))
+    if (!virLockManagerCallBegin(&call, man, virLockManagerAcquireKind(man), wait, error))
         return FALSE;
-    if (flags & ~VIR_LOCK_MANAGER_ACQUIRE_CHECK_EPOCH) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
-                    "AcquireObject: flags %#x are not known", flags);
-        ok = FALSE;
-    } else if (man->flags & VIR_LOCK_MANAGER_NEW_ATTACH) {
-        ok = virLockManagerAttach(&call, error);
-    } else if (migrate) {
-        ok = virLockManagerReserve(man, &call.wait, error);
-    } else {
-        ok = virLockManagerTakeAll(man, flags, &call.wait, error);
-    }
-    return virLockManagerCallEnd(&call, ok);
+    return virLockManagerCallEnd(&call, virLockManagerAcquireByKind(&call, flags, error));
 }
 
 /* --- one resource ------------------------------------------------------------------------- */

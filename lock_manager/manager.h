@@ -37,6 +37,7 @@ typedef enum {
     VIR_LOCK_CALL_PREPARE_CHILD,
     VIR_LOCK_CALL_REGISTER_CHILD,
     VIR_LOCK_CALL_ACQUIRE_OBJECT,
+    VIR_LOCK_CALL_ACQUIRE_SUPERVISED, /* AcquireObject after GetSupervisorArgs */
     VIR_LOCK_CALL_RESERVE_OBJECT, /* AcquireObject under NEW_MIGRATE */
     VIR_LOCK_CALL_ACQUIRE_RESOURCE,
     VIR_LOCK_CALL_RELEASE_RESOURCE,
@@ -88,6 +89,7 @@ struct _virLockManager {
     virLockManagerFdPassFunc fdPass;
     gpointer fdPassData;
     char *supervisorPath;
+    gboolean supervised; /* GetSupervisorArgs was called */
 
     gboolean objectMade;
     gpointer object;  /* the plugin's objectData */
@@ -179,6 +181,13 @@ gboolean virLockManagerVerifyHeld(virLockManager *man, GPtrArray *leases, GError
 /** The entry of @leases with this name and hold, or NULL. */
 const virLockLease *virLockManagerFindHeld(GPtrArray *leases, const char *name,
                                            virLockHold hold);
+
+/* --- supervisor.c ------------------------------------------------------------------------- */
+
+/** Waits until the supervisor has started the guest; its pid is known then, and the object is
+ * one of NEW_ATTACH. */
+gboolean virLockManagerAwaitSupervised(virLockManager *man, const virLockWait *wait,
+                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- migrate.c ---------------------------------------------------------------------------- */
 

@@ -28,6 +28,7 @@ static const struct {
     [VIR_LOCK_CALL_PREPARE_CHILD] = {"PrepareChild", TRUE, {[S(NEW)] = S(PREPARED)}},
     [VIR_LOCK_CALL_REGISTER_CHILD] = {"RegisterChild", FALSE, {[S(PREPARED)] = S(PARKED)}},
     [VIR_LOCK_CALL_ACQUIRE_OBJECT] = {"AcquireObject", TRUE, {[S(PARKED)] = S(HELD)}},
+    [VIR_LOCK_CALL_ACQUIRE_SUPERVISED] = {"AcquireObject", TRUE, {[S(NEW)] = S(HELD)}},
     [VIR_LOCK_CALL_RESERVE_OBJECT] = {"AcquireObject", TRUE, {[S(PARKED)] = S(RESERVED)}},
     [VIR_LOCK_CALL_ACQUIRE_RESOURCE] = {"AcquireResource", TRUE, {[S(HELD)] = S(HELD)}},
     [VIR_LOCK_CALL_RELEASE_RESOURCE] = {"ReleaseResource", TRUE, {[S(HELD)] = S(HELD)}},

@@ -14,6 +14,7 @@
 #define COOKIE_KIND "leasehold-cookie"
 /* a thousand leases with long paths stay below this */
 #define TICKET_MAX_BYTES (4 * 1024 * 1024)
+#define TICKET_MAX_DEPTH 16
 
 static const char *const virLockTicketTypes[] = {
     [VIR_LOCK_RESOURCE_RUN] = "run",
@@ -190,6 +191,26 @@ virLockTicketGetWord(JsonObject *object, const char *member, const char *const *
     return -1;
 }
 
+/* json-glib reads by recursion: text that nests without end would exhaust the stack. */
+static gboolean
+virLockTicketIsDeep(const char *text)
+{
+    gboolean quoted = FALSE;
+    guint depth = 0;
+
+    for (; *text; text++) {
+        if (quoted && *text == '\\' && text[1])
+            text++;
+        else if (*text == '"')
+            quoted = !quoted;
+        else if (!quoted && (*text == '[' || *text == '{') && ++depth > TICKET_MAX_DEPTH)
+            return TRUE;
+        else if (!quoted && (*text == ']' || *text == '}') && depth > 0)
+            depth--;
+    }
+    return FALSE;
+}
+
 /* The whole text as an object of this kind and version; NULL with @error. */
 static JsonNode *
 virLockTicketRead(const char *text, const char *kind, GError **error)
@@ -203,6 +224,8 @@ virLockTicketRead(const char *text, const char *kind, GError **error)
 
     if (strlen(text) > TICKET_MAX_BYTES)
         why = g_strdup("it is too large");
+    else if (virLockTicketIsDeep(text))
+        why = g_strdup("it nests too deeply");
     else if (!json_parser_load_from_data(parser, text, -1, &local))
         why = g_strdup_printf("it is not JSON (%s)", local->message);
     root = why ? NULL : json_parser_get_root(parser);

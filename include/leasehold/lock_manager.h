@@ -22,6 +22,8 @@
  * AcquireObject              PARKED                      HELD (NEW_MIGRATE: RESERVED;
  *                                                        NEW_ATTACH: as found: HELD, or
  *                                                        UNSETTLED behind bridges)
+ * AcquireObject              NEW, after                  HELD
+ *                            GetSupervisorArgs
  * AcquireResource            HELD                        HELD
  * ReleaseResource            HELD                        HELD
  * ConvertResource            HELD                        HELD
@@ -276,8 +278,15 @@ gboolean virLockManagerAdvanceUse(virLockManager *man, const virLockWait *wait, 
 gboolean virLockManagerSetEpoch(virLockManager *man, const char *lease, guint64 epoch,
                                 GError **error) VIR_LOCK_WARN_UNUSED;
 
+/** The program to put before QEMU's argv, owned by @man. */
 const char *virLockManagerGetSupervisorPath(virLockManager *man);
-/** argv between the supervisor's path and QEMU's argv; NULL-terminated; free: g_strfreev. */
+/**
+ * virLockManagerGetSupervisorArgs: argv between the supervisor's path and QEMU's argv;
+ * NULL-terminated; free: g_strfreev. All disks have to be registered before. The program that
+ * is spawned with these takes the leases, runs QEMU, lives as long as it and passes its exit
+ * status on; AcquireObject then waits for it by its deadline. QEMU's own "-uuid", if it has
+ * one, must be the object's. UNSUPPORTED: a resource that is not a disk.
+ */
 char **virLockManagerGetSupervisorArgs(virLockManager *man, GError **error)
     VIR_LOCK_WARN_UNUSED;
 /** pid of the process that holds the leases; -1 with STATE before it is known. */
