@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 include tests/lib/local.mk
+include tests/plugins/local.mk
 include tests/payload/local.mk
 include tests/quickstart/local.mk
 include tests/common/local.mk

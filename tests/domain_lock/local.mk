@@ -33,7 +33,6 @@ TESTS += $(domain_lock_tests)
 
 domain_lock_scripts = \
 	%D%/test-crash-steps.py \
-	%D%/test-start-refused.sh \
 	$(NULL)
 TESTS += $(domain_lock_scripts)
 dist_check_SCRIPTS += $(domain_lock_scripts)
