@@ -87,6 +87,30 @@ virXmlParserError(xmlParserCtxt *ctxt, const virXmlGuard *guard, GError **error)
                 line, words ? words : "not an XML document");
 }
 
+/* Size and encoding. The parser would take other encodings, and print to stderr when their
+ * conversion fails. */
+static gboolean
+virXmlCheckText(const char *text, gsize size, GError **error)
+{
+    const char *bad = NULL;
+    guint line = 1;
+
+    if (size == 0 || size > VIR_XML_MAX_SIZE) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    size ? "domain XML: larger than %d bytes"
+                         : "domain XML: it is empty (limit: %d bytes)",
+                    VIR_XML_MAX_SIZE);
+        return FALSE;
+    }
+    if (g_utf8_validate_len(text, size, &bad))
+        return TRUE;
+    for (const char *p = text; p < bad; p++)
+        line += *p == '\n';
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "domain XML line %u: it is not UTF-8 text", line);
+    return FALSE;
+}
+
 xmlDoc *
 virXmlParse(const char *text, gssize len, GError **error)
 {
@@ -95,19 +119,14 @@ virXmlParse(const char *text, gssize len, GError **error)
     xmlParserCtxt *ctxt;
     xmlDoc *doc;
 
-    if (size == 0 || size > VIR_XML_MAX_SIZE) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    size ? "domain XML: larger than %d bytes"
-                         : "domain XML: it is empty (limit: %d bytes)",
-                    VIR_XML_MAX_SIZE);
+    if (!virXmlCheckText(text, size, error))
         return NULL;
-    }
     ctxt = xmlNewParserCtxt();
     ctxt->_private = &guard;
     ctxt->sax->internalSubset = virXmlOnDoctype;
     ctxt->sax->startElementNs = virXmlOnStart;
     ctxt->sax->endElementNs = virXmlOnEnd;
-    doc = xmlCtxtReadMemory(ctxt, text, (int)size, "domain.xml", NULL,
+    doc = xmlCtxtReadMemory(ctxt, text, (int)size, "domain.xml", "UTF-8",
                             XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
                                 XML_PARSE_NOCDATA | XML_PARSE_BIG_LINES);
     if (guard.refused || !doc || !ctxt->wellFormed || !ctxt->nsWellFormed ||
@@ -126,16 +145,18 @@ gboolean
 virXmlError(const xmlNode *node, GError **error, const char *format, ...)
 {
     g_autofree char *words = NULL;
+    g_autofree char *message = NULL;
     g_autofree char *printable = NULL;
     va_list args;
 
     va_start(args, format);
     words = g_strdup_vprintf(format, args);
     va_end(args);
-    printable = virTextPrintable(words);
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "domain XML line %ld: <%s>: %s", xmlGetLineNo((xmlNode *)node),
-                (const char *)node->name, printable);
+    message =
+        g_strdup_printf("domain XML line %ld: <%s>: %s", xmlGetLineNo((xmlNode *)node),
+                        (const char *)node->name, words);
+    printable = virTextPrintable(message);
+    g_set_error_literal(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, printable);
     return FALSE;
 }
 

@@ -13,8 +13,9 @@ virTestInit(int *argc, char ***argv)
 {
     static char tap[] = "--tap"; /* GLib drops the pointer: nobody could free a copy */
     int n = *argc;
-    char **copy = g_new0(char *, n + 2);
+    static char **copy; /* reachable until the end: g_test_init keeps parts of it */
 
+    copy = g_new0(char *, n + 2);
     copy[0] = (*argv)[0];
     copy[1] = tap;
     for (int i = 1; i < n; i++)
