@@ -20,7 +20,7 @@
 /* --- connecting -------------------------------------------------------------------------- */
 
 static void
-virCallSetNotRunning(virDomainLock *dom, GError **error)
+virCallSetNotConnected(virDomainLock *dom, const GError *why, GError **error)
 {
     g_autoptr(virDomainLockInfo) info = virDomainLockReadInfo(dom->config, dom->uuid);
 
@@ -30,6 +30,11 @@ virCallSetNotRunning(virDomainLock *dom, GError **error)
                     ") runs under its leases, but its supervisor is gone; 'leasehold attach "
                     "%s' takes it up again, 'leasehold destroy %s' ends it",
                     dom->name, info->pid, dom->name, dom->name);
+    else if (info && info->supervisorPid != 0)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                    "the supervisor (pid %" G_GINT64_FORMAT ") of guest '%s' does not answer: "
+                    "%s",
+                    info->supervisorPid, dom->name, why->message);
     else
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
                     "guest '%s' does not run on this host", dom->name);
@@ -44,10 +49,11 @@ virCallConnect(virDomainLock *dom, GError **error)
     g_autoptr(GSocketConnection) stream = NULL;
     g_autoptr(GError) why = NULL;
     GDBusConnection *connection = NULL;
-    int fd = virUnixConnect(path, SOCK_STREAM, &why);
+    /* a supervisor that hangs lets its queue of connections run full: no waiting for that */
+    int fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);
 
     if (fd < 0) {
-        virCallSetNotRunning(dom, error);
+        virCallSetNotConnected(dom, why, error);
         return NULL;
     }
     socket = g_socket_new_from_fd(fd, &why);
@@ -193,8 +199,33 @@ virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status)
         g_debug("the end of guest '%s' is not recorded: %s", dom->name, why->message);
 }
 
-/* The folder is held while QEMU is killed, so that nobody starts or attaches in between. Its
- * leases end when the kernel has closed its files, which is before the pidfd says so. */
+/* Kills QEMU itself and sees it dead. Its leases end when the kernel has closed its files,
+ * which is before the pidfd says so. */
+static gboolean
+virCallKillQemu(virDomainLock *dom, const virDomainLockStatus *status, guint flags,
+                GError **error)
+{
+    int signum = flags & VIR_DOMAIN_LOCK_DESTROY_GRACEFUL ? SIGTERM : SIGKILL;
+    g_auto(virFd) pidfd =
+        virPidfdOpenExact((pid_t)status->qemu.pid, status->qemu.startTime);
+    int err = pidfd >= 0 ? virPidfdSendSignal(pidfd, signum) : ESRCH;
+
+    if (err != 0 && err != ESRCH) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "QEMU (pid %" G_GINT64_FORMAT ") of guest '%s' cannot be killed: %s",
+                    status->qemu.pid, dom->name, g_strerror(err));
+        return FALSE;
+    }
+    if (pidfd < 0 || virPidfdWait(pidfd, g_get_monotonic_time() + CALL_MSEC * 1000LL))
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+                "QEMU (pid %" G_GINT64_FORMAT ") of guest '%s' has not ended yet; its leases "
+                "stay held until it has",
+                status->qemu.pid, dom->name);
+    return FALSE;
+}
+
+/* The folder is held while QEMU is killed, so that nobody starts or attaches in between. */
 static gboolean
 virCallDestroyOrphan(virDomainLock *dom, guint flags, GError **error)
 {
@@ -202,43 +233,42 @@ virCallDestroyOrphan(virDomainLock *dom, guint flags, GError **error)
     g_autoptr(virDomainLockRuntime) runtime =
         virDomainLockRuntimeAdopt(runDir, dom->uuid, error);
     g_autoptr(virDomainLockStatus) status = NULL;
-    g_auto(virFd) pidfd = -1;
 
     if (!runtime)
         return FALSE;
     status = virDomainLockStatusLoad(virDomainLockRuntimeGetPath(runtime), error);
-    if (!status)
+    if (!status || !virCallKillQemu(dom, status, flags, error))
         return FALSE;
-    pidfd = virPidfdOpenExact((pid_t)status->qemu.pid, status->qemu.startTime);
-    if (pidfd >= 0) {
-        int signum = flags & VIR_DOMAIN_LOCK_DESTROY_GRACEFUL ? SIGTERM : SIGKILL;
-        int err = virPidfdSendSignal(pidfd, signum);
-
-        if (err != 0 && err != ESRCH) {
-            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                        "QEMU (pid %" G_GINT64_FORMAT ") of guest '%s' cannot be killed: %s",
-                        status->qemu.pid, dom->name, g_strerror(err));
-            return FALSE;
-        }
-        if (!virPidfdWait(pidfd, g_get_monotonic_time() + CALL_MSEC * 1000LL)) {
-            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-                        "QEMU (pid %" G_GINT64_FORMAT ") of guest '%s' has not ended yet; its "
-                        "leases stay held until it has",
-                        status->qemu.pid, dom->name);
-            return FALSE;
-        }
-    }
     virCallRecordEnd(dom, status);
     return virDomainLockRuntimeRemove(runtime, error);
+}
+
+/* A supervisor that hangs or is stopped must not keep a guest alive: QEMU is ended over its
+ * head, and it records that when it comes to. */
+static gboolean
+virCallDestroyOverHead(virDomainLock *dom, guint flags, GError **error)
+{
+    g_autofree char *dir = virDomainLockDir(dom);
+    g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(dir, error);
+
+    return status && virCallKillQemu(dom, status, flags, error);
 }
 
 gboolean
 virDomainLockDestroyFlags(virDomainLock *dom, guint flags, GError **error)
 {
     g_autoptr(virDomainLockInfo) info = virDomainLockReadInfo(dom->config, dom->uuid);
+    g_autoptr(GError) why = NULL;
 
     if (info && info->state == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED)
         return virCallDestroyOrphan(dom, flags, error);
-    return virDomainLockCall(dom, "Destroy", g_variant_new("(u)", flags), CALL_DESTROY_MSEC,
-                             error);
+    if (virDomainLockCall(dom, "Destroy", g_variant_new("(u)", flags), CALL_DESTROY_MSEC,
+                          &why))
+        return TRUE;
+    if (info && info->pid > 0 &&
+        (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE) ||
+         g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE)))
+        return virCallDestroyOverHead(dom, flags, error);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
 }

@@ -117,8 +117,8 @@ virDomainLock *virDomainLockLookup(virLockConfig *config, const char *nameOrUuid
 typedef enum {
     VIR_DOMAIN_LOCK_LIST_ALL = 1 << 0, /* also those that ended */
 } virDomainLockListFlags;
-/** Elements virDomainLockInfo, sorted by name. A guest that does not answer is listed too,
- * with what its state file says and a message. */
+/** Elements virDomainLockInfo, sorted by name: what the supervisors publish (nobody is woken
+ * for it). A guest whose supervisor is stopped or gone is listed too, with a message. */
 GPtrArray *virDomainLockList(virLockConfig *config, guint flags, GError **error)
     VIR_LOCK_WARN_UNUSED;
 void virDomainLockFree(virDomainLock *dom);
@@ -146,7 +146,9 @@ gboolean virDomainLockShutdownAbort(virDomainLock *dom, GError **error);
 typedef enum {
     VIR_DOMAIN_LOCK_DESTROY_GRACEFUL = 1 << 0, /* SIGTERM (flush) before SIGKILL */
 } virDomainLockDestroyFlagsType;
-/** Ends the guest at once; returns when QEMU was reaped and its leases were seen free. */
+/** Ends the guest at once; returns when QEMU was reaped and its leases were seen free. When
+ * its supervisor does not answer, QEMU is killed without it, and it returns when QEMU is
+ * dead, which frees what it held. */
 gboolean virDomainLockDestroyFlags(virDomainLock *dom, guint flags, GError **error);
 gboolean virDomainLockSuspend(virDomainLock *dom, GError **error);
 gboolean virDomainLockResume(virDomainLock *dom, GError **error);

@@ -32,7 +32,10 @@ TESTS += $(domain_lock_tests)
 %C%_test_transitions_LDADD = $(domain_lock_test_ldadd)
 
 domain_lock_scripts = \
+	%D%/test-control.py \
 	%D%/test-crash-steps.py \
+	%D%/test-start-refused.sh \
 	$(NULL)
 TESTS += $(domain_lock_scripts)
 dist_check_SCRIPTS += $(domain_lock_scripts)
+EXTRA_DIST += %D%/lab.py
