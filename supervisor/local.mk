@@ -28,6 +28,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/qmp.h \
 	%D%/qmp_events.c \
 	%D%/qmp_events.h \
+	%D%/qmp_message.c \
+	%D%/qmp_message.h \
 	%D%/watch.c \
 	%D%/watch.h \
 	%D%/starter.c \

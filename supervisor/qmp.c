@@ -18,8 +18,8 @@
 #include "supervisor/qmp.h"
 #include "supervisor/json_framer.h"
 #include "supervisor/qmp_events.h"
+#include "supervisor/qmp_message.h"
 #include "common/fd.h"
-#include "common/text.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -309,22 +309,6 @@ sendBytes(virQmp *qmp, const char *text, gsize len, int passFd, gint64 deadlineU
     return sent;
 }
 
-static char *
-formatCommand(const char *name, JsonObject *args, gint64 id)
-{
-    g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
-    g_autofree char *text = NULL;
-    JsonObject *object = json_object_new();
-
-    json_object_set_string_member(object, "execute", name);
-    if (args)
-        json_object_set_object_member(object, "arguments", json_object_ref(args));
-    json_object_set_int_member(object, "id", id);
-    json_node_take_object(node, object);
-    text = json_to_string(node, FALSE);
-    return g_strconcat(text, "\n", NULL);
-}
-
 /* Sends the whole command or, for QEMU, nothing. */
 static gboolean
 sendCommand(virQmp *qmp, const char *text, int passFd, gint64 deadlineUsec)
@@ -349,25 +333,6 @@ static gboolean
 isAnswered(virQmp *qmp, gpointer data)
 {
     return ((virQmpSlot *)data)->reply != NULL;
-}
-
-static JsonNode *
-resultOf(const char *name, JsonNode *reply, GError **error)
-{
-    JsonObject *object = json_node_get_object(reply);
-    JsonNode *problem = json_object_get_member(object, "error");
-    const char *desc = NULL;
-    g_autofree char *words = NULL;
-
-    if (json_object_has_member(object, "return"))
-        return json_object_dup_member(object, "return");
-    if (problem && JSON_NODE_HOLDS_OBJECT(problem))
-        desc = json_object_get_string_member_with_default(json_node_get_object(problem),
-                                                          "desc", NULL);
-    words = virTextPrintable(desc);
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL, "QEMU refused '%s': %s",
-                name, words);
-    return NULL;
 }
 
 static void
@@ -399,14 +364,14 @@ virQmpCommand(virQmp *qmp, const char *name, JsonObject *args, int passFd,
     gboolean sent;
 
     addSlot(qmp, &slot);
-    text = formatCommand(name, args, slot.id);
+    text = virQmpMessageFormat(name, args, slot.id);
     sent = sendCommand(qmp, text, passFd, deadlineUsec);
     if (sent)
         (void)waitCondition(qmp, isAnswered, &slot, deadlineUsec, NULL);
     removeSlot(qmp, &slot);
     reply = slot.reply;
     if (reply)
-        return resultOf(name, reply, error);
+        return virQmpMessageResult(name, reply, error);
     setWaitError(qmp, what, NULL, &cause);
     if (sent)
         cause->code = VIR_LOCK_ERROR_INDETERMINATE;
@@ -418,26 +383,10 @@ virQmpCommand(virQmp *qmp, const char *name, JsonObject *args, int passFd,
 
 /* --- events ----------------------------------------------------------------------------- */
 
-/* What a call of virQmpWaitEvent looks for. */
-typedef struct _virQmpWanted {
-    const char *name;
-    guint64 since; /* everything up to here was looked at */
-    gboolean missed;
-    JsonNode *data;
-} virQmpWanted;
-
 static gboolean
-isFound(virQmp *qmp, gpointer opaque)
+isFound(virQmp *qmp, gpointer wanted)
 {
-    virQmpWanted *wanted = opaque;
-    const virQmpEvent *event = virQmpEventsFind(qmp->events, wanted->name, wanted->since);
-
-    if (event)
-        wanted->data = virQmpEventData(event);
-    else if (virQmpEventsLost(qmp->events) > wanted->since)
-        wanted->missed = TRUE;
-    wanted->since = virQmpEventsSerial(qmp->events);
-    return wanted->data || wanted->missed;
+    return virQmpEventsLook(qmp->events, wanted);
 }
 
 guint64

@@ -115,14 +115,8 @@ virQmpEventsSerial(const virQmpEvents *events)
     return events->serial;
 }
 
-guint64
-virQmpEventsLost(const virQmpEvents *events)
-{
-    return events->lost;
-}
-
-const virQmpEvent *
-virQmpEventsFind(const virQmpEvents *events, const char *name, guint64 since)
+static const virQmpEvent *
+findEvent(const virQmpEvents *events, const char *name, guint64 since)
 {
     for (GList *at = events->queue.head; at; at = at->next) {
         const virQmpEvent *event = at->data;
@@ -131,6 +125,19 @@ virQmpEventsFind(const virQmpEvents *events, const char *name, guint64 since)
             return event;
     }
     return NULL;
+}
+
+gboolean
+virQmpEventsLook(const virQmpEvents *events, virQmpWanted *wanted)
+{
+    const virQmpEvent *event = findEvent(events, wanted->name, wanted->since);
+
+    if (event)
+        wanted->data = virQmpEventData(event);
+    else if (events->lost > wanted->since)
+        wanted->missed = TRUE;
+    wanted->since = events->serial;
+    return wanted->data || wanted->missed;
 }
 
 void

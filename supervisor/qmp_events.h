@@ -34,11 +34,15 @@ gboolean virQmpEventsPush(virQmpEvents *events, JsonObject *message);
 /** Events may have been missed: a serial number is used up, and everything before is lost. */
 void virQmpEventsMarkGap(virQmpEvents *events);
 guint64 virQmpEventsSerial(const virQmpEvents *events);
-/** The serial number of the newest one that is not kept any more. */
-guint64 virQmpEventsLost(const virQmpEvents *events);
-/** The first of this name after @since, or NULL. Valid until the next call. */
-const virQmpEvent *virQmpEventsFind(const virQmpEvents *events, const char *name,
-                                    guint64 since);
+/** What a call waits for. */
+typedef struct _virQmpWanted {
+    const char *name;
+    guint64 since;   /* everything up to here was looked at */
+    JsonNode *data;  /* (out) (transfer full): of the first one */
+    gboolean missed; /* (out): it may have been among those that are not kept any more */
+} virQmpWanted;
+/** Looks at what came since the last look; TRUE when there is an answer. */
+gboolean virQmpEventsLook(const virQmpEvents *events, virQmpWanted *wanted);
 /** From now on the main loop takes every event that comes. */
 void virQmpEventsWatch(virQmpEvents *events);
 /** The next one for the main loop (a copy), or NULL. */

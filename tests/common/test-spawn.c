@@ -2,8 +2,8 @@
 /*
  * test-spawn.c: what the one forking function promises.
  *
- * Seen failing: without forkSafeResetSignals (signals), without the getppid comparison
- * and PDEATHSIG (dies-with-parent), without close_range (descriptors).
+ * Seen failing: without forkSafeResetSignals (signals), without PDEATHSIG
+ * (dies-with-its-parent), without closing (only-named-descriptors).
  */
 #include "common/fd.h"
 #include "common/spawn.h"

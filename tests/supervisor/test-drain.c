@@ -2,8 +2,7 @@
 /*
  * test-drain.c: after virSupervisorDrain a real QEMU writes nothing any more.
  *
- * Seen failing: without cancelling jobs the target of the mirror goes on changing while the
- * guest is stopped; without deleting exports the export is still there.
+ * Seen failing: jobs-are-gone when nothing is told to end.
  */
 #include "supervisor/drain.h"
 #include "tests/lib/vir_test.h"

@@ -2,9 +2,8 @@
 /*
  * test-guest-qemu.c: the life of a real QEMU under virDomainLockGuestOps.
  *
- * Seen failing: dies-with-supervisor without PDEATHSIG and the socket's end (the child stays),
- * outlives-supervisor without taking PDEATHSIG back, only-expected-files without closing,
- * leftovers-are-ended without endLeftovers.
+ * Seen failing: outlives-supervisor when PDEATHSIG is not taken back before exec,
+ * only-expected-files without closing, leftovers-are-ended without endLeftovers.
  */
 #include "tests/supervisor/guest_fixture.h"
 #include "common/fd.h"

@@ -2,8 +2,8 @@
 /*
  * test-qmp.c: the QMP client against peers that a real QEMU never is.
  *
- * Seen failing: replies matched by order instead of id (late-reply, two-callers), no bounds in
- * the framer (endless, deep), no ring of the eventfd (main-loop-and-callers hangs).
+ * Seen failing: replies matched by order instead of id (late-reply), no bounds in the framer
+ * (endless, deep), no ring of the eventfd (cancel).
  */
 #include "supervisor/json_framer.h"
 #include "supervisor/qmp.h"

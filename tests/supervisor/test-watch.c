@@ -3,8 +3,8 @@
  * test-watch.c: lost leases from end to end, with a guest and a lock manager of the test and
  * the real leasehold-lockfailure: who says so, what is done, in which order and by when.
  *
- * Seen failing: release before the guest was stopped (order), the helper without its check of
- * start time and owner (another process dies).
+ * Seen failing: without draining before the release (helper-pauses), the helper without its
+ * checks of start time and owner (another-process, another-owner).
  */
 #include "supervisor/watch.h"
 #include "common/fd.h"
