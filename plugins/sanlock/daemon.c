@@ -266,33 +266,61 @@ virSanlockDaemonReadState(virSanlockDaemonState *state, GError **error)
     return TRUE;
 }
 
-/* Finds our lockspace in the list of daemon, clients and lockspaces. */
-static gboolean
-virSanlockDaemonScanSelf(int fd, const char *lockspace, guint hostId,
-                         virSanlockSelf *self)
+/* What the daemon says of our lockspace, in its list of itself, clients and lockspaces. Free:
+ * g_free; NULL if it is not there. */
+static char *
+virSanlockDaemonScanLockspace(int fd, const char *lockspace, guint hostId)
 {
     virSanlockStateMessage message;
     char *next;
 
     while ((next = virSanlockDaemonNext(fd, &message))) {
         g_autofree char *words = next;
-        g_autofree char *list = virSanlockDaemonWord(words, "list");
         struct sanlk_lockspace found;
 
         if (message.type != STATE_LOCKSPACE)
             continue;
         if (virFdReadFull(fd, &found, sizeof(found)) != 0)
-            return FALSE;
-        if (g_strcmp0(list, "spaces") != 0 || found.host_id != hostId ||
-            strncmp(found.name, lockspace, sizeof(found.name)) != 0)
-            continue;
-        self->generation = wordNumber(words, "host_generation");
-        self->ioTimeoutSec = wordNumber(words, "io_timeout");
-        self->lastSec = MAX(wordNumber(words, "renewal_last_success"),
-                            wordNumber(words, "acquire_last_success"));
-        return self->lastSec > 0;
+            return NULL;
+        if (found.host_id == hostId &&
+            strncmp(found.name, lockspace, sizeof(found.name)) == 0)
+            return g_steal_pointer(&words);
     }
-    return FALSE;
+    return NULL;
+}
+
+/* FALSE only if the daemon cannot be asked; *words may be NULL. */
+static gboolean
+virSanlockDaemonReadLockspace(const char *lockspace, guint hostId, char **words,
+                              GError **error)
+{
+    g_auto(virFd) fd = virSanlockDaemonConnect(error);
+
+    if (fd < 0 || !virSanlockDaemonAsk(fd, COMMAND_STATUS, STATE_LOCKSPACE, NULL, error))
+        return FALSE;
+    *words = virSanlockDaemonScanLockspace(fd, lockspace, hostId);
+    return TRUE;
+}
+
+gboolean
+virSanlockDaemonReadMember(const char *lockspace, guint hostId, virSanlockMember *member,
+                           GError **error)
+{
+    g_autofree char *words = NULL;
+    g_autofree char *list = NULL;
+
+    if (!virSanlockDaemonReadLockspace(lockspace, hostId, &words, error))
+        return FALSE;
+    *member = VIR_SANLOCK_MEMBER_NOT;
+    if (!words)
+        return TRUE;
+    list = virSanlockDaemonWord(words, "list");
+    if (g_strcmp0(list, "spaces") == 0 && wordNumber(words, "space_dead") == 0 &&
+        wordNumber(words, "killing_pids") == 0)
+        *member = VIR_SANLOCK_MEMBER_JOINED;
+    else
+        *member = VIR_SANLOCK_MEMBER_CHANGING;
+    return TRUE;
 }
 
 static gboolean
@@ -309,7 +337,7 @@ gboolean
 virSanlockDaemonReadSelf(const char *lockspace, guint hostId, virSanlockSelf *self,
                          GError **error)
 {
-    g_auto(virFd) fd = -1;
+    g_autofree char *words = NULL;
     g_autofree struct sanlk_host *host = NULL;
     int n = 0, rv = sanlock_get_hosts(lockspace, hostId, &host, &n, 0);
 
@@ -331,11 +359,15 @@ virSanlockDaemonReadSelf(const char *lockspace, guint hostId, virSanlockSelf *se
                                  lockspace);
         return FALSE;
     }
-    fd = virSanlockDaemonConnect(error);
-    if (fd < 0 || !virSanlockDaemonAsk(fd, COMMAND_STATUS, STATE_LOCKSPACE, NULL, error))
+    if (!virSanlockDaemonReadLockspace(lockspace, hostId, &words, error))
         return FALSE;
-    return virSanlockDaemonScanSelf(fd, lockspace, hostId, self) ||
-           virSanlockDaemonSetNotJoined(lockspace, hostId, error);
+    if (!words || wordNumber(words, "acquire_last_success") == 0)
+        return virSanlockDaemonSetNotJoined(lockspace, hostId, error);
+    self->generation = wordNumber(words, "host_generation");
+    self->ioTimeoutSec = wordNumber(words, "io_timeout");
+    self->lastSec = MAX(wordNumber(words, "renewal_last_success"),
+                        wordNumber(words, "acquire_last_success"));
+    return TRUE;
 }
 
 GArray *

@@ -39,6 +39,18 @@ typedef struct _virSanlockDaemonState {
 gboolean virSanlockDaemonReadState(virSanlockDaemonState *state,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+typedef enum {
+    VIR_SANLOCK_MEMBER_NOT = 0,
+    VIR_SANLOCK_MEMBER_JOINED,
+    VIR_SANLOCK_MEMBER_CHANGING, /* joining, leaving, or failed and not yet cleaned up */
+} virSanlockMember;
+
+/** Whether the daemon has this host in the lockspace. No I/O. A lockspace that failed stays
+ * in its lists until all its holders are gone, and looks joined to sanlock_inq_lockspace. */
+gboolean virSanlockDaemonReadMember(const char *lockspace, guint hostId,
+                                    virSanlockMember *member, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
 /** virSanlockSelf: this host in a lockspace that it has joined. */
 typedef struct _virSanlockSelf {
     guint64 generation;

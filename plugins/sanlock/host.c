@@ -21,6 +21,7 @@
 
 #define MIN_WATCHDOG_IO_TIMEOUT 2
 #define ABORT_SEC 5.0
+#define CHANGING_NAP_USEC (250 * 1000)
 
 typedef struct {
     virSanlockConfig *config;
@@ -30,7 +31,7 @@ typedef struct {
     virSanlockLeader slot; /* our sector of the lockspace as it was read first */
     gboolean slotInUse;    /* it has a time: some host did not leave, or is there */
     gboolean slotChanged;  /* that host is there */
-    gboolean joined;
+    virSanlockMember member;
     int rv;
     gint64 startUsec; /* monotonic, for the progress */
     gint64 expectSec;
@@ -133,7 +134,6 @@ virSanlockMembershipOpenJob(gpointer data, GError **error)
     return TRUE;
 }
 
-/* Also: is it joined already? sanlock_inq_lockspace answers from memory. */
 static gboolean
 virSanlockMembershipDaemonJob(gpointer data, GError **error)
 {
@@ -141,10 +141,35 @@ virSanlockMembershipDaemonJob(gpointer data, GError **error)
     virSanlockDaemonId id;
 
     if (!virSanlockDaemonIdentify(&id, error) ||
-        !virSanlockDaemonReadState(&membership->daemon, error))
+        !virSanlockDaemonReadState(&membership->daemon, error) ||
+        !virSanlockDaemonReadMember(membership->geometry.lockspace,
+                                    membership->config->hostId, &membership->member,
+                                    error))
         return FALSE;
-    membership->joined = sanlock_inq_lockspace(&membership->lockspace, 0) == 0;
-    return membership->joined || virSanlockMarkerCheck(membership->config, &id, error);
+    return membership->member == VIR_SANLOCK_MEMBER_JOINED ||
+           virSanlockMarkerCheck(membership->config, &id, error);
+}
+
+/* A lockspace that failed is cleaned up when its last holder has ended or given up its leases;
+ * before that it can neither be used nor joined again. */
+static gboolean
+virSanlockMembershipAskDaemon(virSanlockMembership *membership,
+                              const virSanlockBounds *bounds, GError **error)
+{
+    static const char what[] =
+        "waiting until sanlock is done with the lockspace of before";
+
+    for (;;) {
+        if (!virSanlockMembershipRun(membership, "asking the sanlock daemon",
+                                     virSanlockMembershipDaemonJob, NULL, bounds, error))
+            return FALSE;
+        if (membership->member != VIR_SANLOCK_MEMBER_CHANGING)
+            return TRUE;
+        virSanlockBoundsProgress(bounds, what, -1, -1, NULL);
+        if (!virSanlockBoundsSleep(bounds, CHANGING_NAP_USEC, what, error) ||
+            !virSanlockBoundsCheck(bounds, what, error))
+            return FALSE;
+    }
 }
 
 static gboolean
@@ -341,11 +366,10 @@ virSanlockHostJoin(gpointer driverData, const virLockWait *wait, GError **error)
     if (!membership ||
         !virSanlockMembershipRun(membership, "opening the store",
                                  virSanlockMembershipOpenJob, NULL, &bounds, error) ||
-        !virSanlockMembershipRun(membership, "asking the sanlock daemon",
-                                 virSanlockMembershipDaemonJob, NULL, &bounds, error) ||
+        !virSanlockMembershipAskDaemon(membership, &bounds, error) ||
         !virSanlockMembershipCheckWatchdog(membership, error))
         return FALSE;
-    if (membership->joined)
+    if (membership->member == VIR_SANLOCK_MEMBER_JOINED)
         return TRUE;
     return virSanlockMembershipWatchSlot(membership, &bounds, error) &&
            virSanlockMembershipJoin(membership, &bounds, error);

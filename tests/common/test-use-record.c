@@ -82,7 +82,7 @@ static void
 testRoundTrip(void)
 {
     virUseRecord in = user("wëb"), out;
-    guint8 sector[VIR_USE_RECORD_SIZE];
+    guint8 sector[VIR_USE_RECORD_SIZE], again[VIR_USE_RECORD_SIZE];
 
     in.epoch = VIR_USE_RECORD_MAX_EPOCH;
     in.reason = VIR_USE_REASON_REPAIR;
@@ -90,7 +90,10 @@ testRoundTrip(void)
     virUseRecordEncode(&in, sector);
 
     g_assert_cmpint(virUseRecordDecode(sector, &out), ==, VIR_USE_RECORD_VALID);
-    g_assert_cmpmem(&in, sizeof(in), &out, sizeof(out));
+    g_assert_cmpuint(out.epoch, ==, in.epoch);
+    g_assert_cmpstr(out.guestName, ==, "wëb");
+    virUseRecordEncode(&out, again);
+    g_assert_cmpmem(sector, sizeof(sector), again, sizeof(again));
 }
 
 /* The bytes are shared by hosts: they must not change with compiler or machine. */
