@@ -9,6 +9,7 @@
 #include "audit.h"
 #include "codec.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -18,6 +19,12 @@ typedef struct {
     ino_t ino;
     gboolean writable;
 } virCover;
+
+typedef struct {
+    GArray *covers; /* virCover */
+    GPtrArray *leases;
+    guint flags;
+} virAudit;
 
 typedef enum {
     VIR_NODE_INNER,    /* format or filter: its children are in the list */
@@ -134,13 +141,26 @@ virAuditNodePath(const char *file)
 }
 
 static gboolean
-virAuditFileNode(const char *name, const char *file, gboolean readOnly, GArray *covers,
+virAuditIsFirmware(const char *name, const char *path, guint flags)
+{
+    g_autofree char *real = NULL;
+
+    if (!(flags & VIR_AUDIT_FOREIGN) && g_str_equal(name, "pflash0-storage"))
+        return TRUE;
+    real = realpath(path, NULL);
+    return real && g_str_has_prefix(real, "/usr/share/");
+}
+
+static gboolean
+virAuditFileNode(const virAudit *audit, const char *name, const char *file, gboolean readOnly,
                  GError **error)
 {
     g_autofree char *path = virAuditNodePath(file);
     virCover key = { 0 };
     const virCover *cover = NULL;
 
+    if (path && readOnly && virAuditIsFirmware(name, path, audit->flags))
+        return TRUE;
     if (!path || !virCoverKey(path, &key)) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                     "QEMU has block node '%s' open on '%s', which cannot be found to check "
@@ -148,7 +168,7 @@ virAuditFileNode(const char *name, const char *file, gboolean readOnly, GArray *
                     name, file, path ? g_strerror(errno) : "no file name");
         return FALSE;
     }
-    cover = virCoverFind(covers, &key);
+    cover = virCoverFind(audit->covers, &key);
     if (!cover) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                     "QEMU has block node '%s' open for %s on '%s', for which no lease is "
@@ -168,10 +188,10 @@ virAuditFileNode(const char *name, const char *file, gboolean readOnly, GArray *
 }
 
 static gboolean
-virAuditHasExplicitLease(GPtrArray *leases)
+virAuditHasExplicitLease(const virAudit *audit)
 {
-    for (guint i = 0; i < leases->len; i++) {
-        const virLockLease *lease = g_ptr_array_index(leases, i);
+    for (guint i = 0; i < audit->leases->len; i++) {
+        const virLockLease *lease = g_ptr_array_index(audit->leases, i);
 
         if (lease->type == VIR_LOCK_RESOURCE_LEASE && lease->hold != VIR_LOCK_HOLD_NONE)
             return TRUE;
@@ -180,7 +200,7 @@ virAuditHasExplicitLease(GPtrArray *leases)
 }
 
 static gboolean
-virAuditNode(JsonObject *node, GArray *covers, GPtrArray *leases, GError **error)
+virAuditNode(const virAudit *audit, JsonObject *node, GError **error)
 {
     const char *name = virDomainLockJsonString(node, "node-name");
     const char *driver = virDomainLockJsonString(node, "drv");
@@ -198,10 +218,10 @@ virAuditNode(JsonObject *node, GArray *covers, GPtrArray *leases, GError **error
     case VIR_NODE_NOTHING:
         return TRUE;
     case VIR_NODE_FILE:
-        return virAuditFileNode(name, file, json_object_get_boolean_member(node, "ro"),
-                                covers, error);
+        return virAuditFileNode(audit, name, file,
+                                json_object_get_boolean_member(node, "ro"), error);
     case VIR_NODE_ELSEWHERE:
-        if (virAuditHasExplicitLease(leases))
+        if (virAuditHasExplicitLease(audit))
             return TRUE;
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                     "QEMU has block node '%s' open on '%s' (%s), which is no file or device "
@@ -214,15 +234,16 @@ virAuditNode(JsonObject *node, GArray *covers, GPtrArray *leases, GError **error
 
 gboolean
 virDomainLockAudit(virLockConfig *config, JsonArray *nodes, GPtrArray *resources,
-                   GPtrArray *leases, GError **error)
+                   GPtrArray *leases, guint flags, GError **error)
 {
     g_autoptr(GArray) covers = virAuditCovers(config, resources, leases);
+    const virAudit audit = { covers, leases, flags };
 
     for (guint i = 0; i < json_array_get_length(nodes); i++) {
         JsonNode *node = json_array_get_element(nodes, i);
         JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
 
-        if (!virAuditNode(object, covers, leases, error))
+        if (!virAuditNode(&audit, object, error))
             return FALSE;
     }
     return TRUE;

@@ -8,6 +8,10 @@
 #include "domain_def.h"
 #include <json-glib/json-glib.h>
 
+typedef enum {
+    VIR_AUDIT_FOREIGN = 1 << 0, /* a command line that is not ours: so are its node names */
+} virAuditFlags;
+
 /**
  * virDomainLockAudit:
  * @config: for the lease names of images that were named in two ways
@@ -18,9 +22,11 @@
  * Compares by device and inode (or device number), so that no spelling of a path matters. A
  * node open for writing needs an exclusive lease, or a shared one of a <shareable/> disk; a
  * node open for reading needs one at all; a node that is no file of this host (network
- * protocols) needs an explicit <lease>. CONFIG error naming the node and its image.
+ * protocols) needs an explicit <lease>. Firmware is exempt while it is read-only: the node
+ * that our own command line calls so, or any file of this host's /usr/share. CONFIG error
+ * naming the node and its image.
  */
 gboolean virDomainLockAudit(virLockConfig *config, JsonArray *nodes, GPtrArray *resources,
-                            GPtrArray *leases, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+                            GPtrArray *leases, guint flags, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

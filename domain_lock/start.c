@@ -313,7 +313,8 @@ virStartAudit(virStart *start, GError **error)
         return FALSE;
     }
     return virDomainLockAudit(obj->config, json_node_get_array(nodes),
-                              virDomainDefGetResources(obj->def), leases, error);
+                              virDomainDefGetResources(obj->def), leases,
+                              virDomainDefIsForeign(obj->def) ? VIR_AUDIT_FOREIGN : 0, error);
 }
 
 /* A reboot or panic that must not simply go on is stopped by QEMU itself: to hear of it

@@ -128,3 +128,9 @@ void
 virDomainTpmEmulatorFree(virDomainTpmEmulator *tpm)
 {
 }
+
+gboolean
+virDomainDefIsForeign(const virDomainDef *def)
+{
+    return FALSE;
+}

@@ -17,6 +17,7 @@ typedef struct {
     virLockMode mode;  /* of its lease; NONE: none is held */
     gboolean explicitLease;
     const char *error; /* NULL: fine; else a part of the message */
+    guint auditFlags;
 } Case;
 
 #define NODE(driver, ro, file)                                                               \
@@ -55,6 +56,21 @@ static const Case unknownDriver = { NODE("quantum", "false", "q:1"), 0,
                                     VIR_LOCK_MODE_EXCLUSIVE, FALSE, "explicit <lease>" };
 static const Case null = { NODE("null-co", "false", "null-co://"), 0,
                            VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL };
+#define PFLASH(ro)                                                                           \
+    "{\"node-name\": \"pflash0-storage\", \"drv\": \"file\", \"ro\": " ro                     \
+    ", \"file\": \"/proc/self/exe\"}"
+static const Case firmware = { PFLASH("true"), 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL };
+static const Case firmwareForWriting = { PFLASH("false"), 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE,
+                                         "no lease" };
+static const Case foreignName = { PFLASH("true"), 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE,
+                                  "no lease", VIR_AUDIT_FOREIGN };
+/* a file that every Debian has */
+#define LICENCE "/usr/share/common-licenses/BSD"
+static const Case hostFile = { NODE("file", "true", LICENCE), 0, VIR_LOCK_MODE_EXCLUSIVE,
+                               FALSE, NULL, VIR_AUDIT_FOREIGN };
+static const Case hostFileForWriting = { NODE("file", "false", LICENCE), 0,
+                                         VIR_LOCK_MODE_EXCLUSIVE, FALSE, "no lease",
+                                         VIR_AUDIT_FOREIGN };
 static const Case odd = { "{\"node-name\": \"x\"}", 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE,
                           "unknown way" };
 static const Case notObject = { "7", 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE, "unknown way" };
@@ -110,7 +126,8 @@ testCase(Fake *self, gconstpointer data)
         g_ptr_array_add(leases, makeLease(VIR_LOCK_RESOURCE_LEASE, "key",
                                           VIR_LOCK_MODE_EXCLUSIVE));
 
-    g_assert_true(virDomainLockAudit(fakeConfig(), nodes, resources, leases, &error) ==
+    g_assert_true(virDomainLockAudit(fakeConfig(), nodes, resources, leases,
+                                     one->auditFlags, &error) ==
                   (one->error == NULL));
     if (one->error)
         g_assert_nonnull(strstr(error->message, one->error));
@@ -141,7 +158,7 @@ testTwoPathsOneLease(Fake *self, gconstpointer data)
                            "\"file\": \"%s\"}", copy);
     nodes = makeNodes(self, node, &holder);
 
-    g_assert_true(virDomainLockAudit(fakeConfig(), nodes, resources, leases, &error));
+    g_assert_true(virDomainLockAudit(fakeConfig(), nodes, resources, leases, 0, &error));
 }
 
 #define ADD(name, data) g_test_add("/audit/" name, Fake, data, fakeUp, testCase, fakeDown)
@@ -164,6 +181,11 @@ main(int argc, char **argv)
     ADD("network-with-lease", &networkWithLease);
     ADD("unknown-driver", &unknownDriver);
     ADD("null", &null);
+    ADD("firmware", &firmware);
+    ADD("firmware-for-writing", &firmwareForWriting);
+    ADD("foreign-name", &foreignName);
+    ADD("host-file", &hostFile);
+    ADD("host-file-for-writing", &hostFileForWriting);
     ADD("odd", &odd);
     ADD("not-object", &notObject);
     g_test_add("/audit/two-paths-one-lease", Fake, NULL, fakeUp, testTwoPathsOneLease,
