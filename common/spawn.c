@@ -18,11 +18,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,6 +200,20 @@ setSpawnError(const virSpawnOptions *options, int errnum, GError **error)
                 g_strerror(errnum));
 }
 
+/* fork, or the same by the system call that knows cgroups. glibc's fork handlers (locks of
+ * malloc and stdio) are not run then: one more reason why the child may use neither. */
+static pid_t
+forkHow(const virSpawnOptions *options)
+{
+    struct clone_args args = {.flags = CLONE_INTO_CGROUP,
+                              .exit_signal = SIGCHLD,
+                              .cgroup = (guint64)options->cgroupFd};
+
+    if (!(options->flags & VIR_SPAWN_IN_CGROUP))
+        return fork();
+    return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
 static pid_t
 forkBlocked(const virSpawnOptions *options, int errnoFd)
 {
@@ -209,7 +225,7 @@ forkBlocked(const virSpawnOptions *options, int errnoFd)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &saved);
-    pid = fork();
+    pid = forkHow(options);
     forkErrno = errno;
     if (pid == 0)
         forkSafeChild(options, parent, errnoFd);

@@ -64,6 +64,16 @@ writeFile(const char *dir, const char *name, const char *text)
     return fd >= 0 && virFdWriteFull(fd, text, strlen(text)) == 0;
 }
 
+/* A fork into another cgroup is a move: it needs the right to write the common ancestor's
+ * cgroup.procs. */
+static gboolean
+canLeave(const char *parent)
+{
+    g_autofree char *path = g_build_filename(parent, "cgroup.procs", NULL);
+
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+}
+
 static void
 removeStale(const char *parent, const char *prefix)
 {
@@ -79,12 +89,11 @@ removeStale(const char *parent, const char *prefix)
 }
 
 char *
-virSupervisorCgroupNew(const char *uuid, pid_t pid)
+virSupervisorCgroupNew(const char *uuid, int *fd)
 {
     g_autofree char *parent = directoryOf(getpid());
     g_autofree char *prefix = g_strdup_printf("leasehold-%s.", uuid);
     g_autofree char *name = g_strconcat(prefix, "XXXXXX", NULL);
-    g_autofree char *number = g_strdup_printf("%d", (int)pid);
     g_autofree char *path = NULL;
 
     if (!parent)
@@ -93,9 +102,12 @@ virSupervisorCgroupNew(const char *uuid, pid_t pid)
     path = g_build_filename(parent, name, NULL);
     if (!g_mkdtemp_full(path, 0755))
         return NULL;
-    /* cgroup.kill came with Linux 5.14; without it the cgroup would serve nothing */
-    if (!writeFile(path, "cgroup.procs", number) || !writeFile(path, "cgroup.kill", "")) {
-        (void)writeFile(parent, "cgroup.procs", number);
+    /* cgroup.kill came with Linux 5.14; without it the cgroup would serve nothing. Whoever
+     * may not write cgroup.procs of both may not fork into it either. */
+    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0 || !writeFile(path, "cgroup.kill", "") ||
+        faccessat(*fd, "cgroup.procs", W_OK, AT_EACCESS) != 0 || !canLeave(parent)) {
+        virFdClose(g_steal_fd(fd));
         (void)g_rmdir(path);
         return NULL;
     }

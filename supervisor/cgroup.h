@@ -10,9 +10,14 @@
 #include <glib.h>
 #include <sys/types.h>
 
-/** Makes the guest's cgroup below our own and moves @pid there. Returns its path, or NULL
- * where that cannot be had; empty ones that earlier runs of this guest left are removed. */
-char *virSupervisorCgroupNew(const char *uuid, pid_t pid);
+/**
+ * virSupervisorCgroupNew:
+ * @fd: (out): its directory, to fork a child into it; CLOEXEC, the caller closes it
+ *
+ * Makes the guest's cgroup below our own. Returns its path, or NULL where that cannot be had;
+ * empty ones that earlier runs of this guest left are removed.
+ */
+char *virSupervisorCgroupNew(const char *uuid, int *fd);
 /** The path of the cgroup of this guest that @pid is in, or NULL. */
 char *virSupervisorCgroupFind(const char *uuid, pid_t pid);
 /** SIGKILL for all in it. Any thread. */

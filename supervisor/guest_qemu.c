@@ -136,12 +136,42 @@ tellPid(virSupervisorGuest *guest, virLockManager *man, GError **error)
     return !man || virLockManagerSetParameter(man, "pid", number, error);
 }
 
+static void
+dropCgroup(virSupervisorGuest *guest)
+{
+    if (guest->cgroup)
+        (void)virSupervisorCgroupRemove(guest->cgroup, g_get_monotonic_time());
+    g_clear_pointer(&guest->cgroup, g_free);
+}
+
+static gboolean
+forkParked(virSupervisorGuest *guest, virLockManager *man, GError **error)
+{
+    g_auto(virFd) cgroupFd = -1;
+    virSupervisorParkOptions options = {
+        .name = guest->name, .man = man, .logFd = guest->logFd, .qmpFd = guest->listenFd};
+
+    guest->cgroup = virSupervisorCgroupNew(guest->uuid, &cgroupFd);
+    options.cgroupFd = cgroupFd;
+    if (guest->cgroup)
+        guest->park = virSupervisorParkNew(&options, NULL);
+    if (!guest->park) {
+        /* also where a container's filter forbids clone3: the cgroup is only an extra */
+        dropCgroup(guest);
+        options.cgroupFd = -1;
+        guest->park = virSupervisorParkNew(&options, error);
+    }
+    if (!guest->park)
+        return FALSE;
+    guest->pid = virSupervisorParkGetPid(guest->park);
+    guest->pidfd = virSupervisorParkStealPidfd(guest->park);
+    return TRUE;
+}
+
 static gboolean
 guestPark(virDomainLockGuest *base, virLockManager *man, GError **error)
 {
     virSupervisorGuest *guest = toGuest(base);
-    const virSupervisorParkOptions options = {
-        .name = guest->name, .man = man, .logFd = guest->logFd, .qmpFd = guest->listenFd};
     gint64 deadline = g_get_monotonic_time() + PARK_TIMEOUT_SEC * G_USEC_PER_SEC;
     virProcessStat st = {0};
 
@@ -153,12 +183,8 @@ guestPark(virDomainLockGuest *base, virLockManager *man, GError **error)
     }
     if (man && !virLockManagerPrepareChild(man, error))
         return FALSE;
-    guest->park = virSupervisorParkNew(&options, error);
-    if (!guest->park)
+    if (!forkParked(guest, man, error))
         return FALSE;
-    guest->pid = virSupervisorParkGetPid(guest->park);
-    guest->pidfd = virSupervisorParkStealPidfd(guest->park);
-    guest->cgroup = virSupervisorCgroupNew(guest->uuid, guest->pid);
     if (!virSupervisorParkAwaitReady(guest->park, deadline, error) ||
         !tellPid(guest, man, error)) {
         discardChild(guest);

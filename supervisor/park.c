@@ -152,9 +152,12 @@ virSupervisorParkNew(const virSupervisorParkOptions *options, GError **error)
         .what = "the process of the guest",
         .flags = VIR_SPAWN_NEW_SESSION | VIR_SPAWN_DIE_WITH_PARENT,
         .stdioFds = {VIR_SPAWN_STDIO_NULL, options->logFd, options->logFd},
+        .cgroupFd = options->cgroupFd,
         .childForkSafe = parkedForkSafe,
         .data = park};
 
+    if (options->cgroupFd >= 0)
+        spawn.flags |= VIR_SPAWN_IN_CGROUP;
     park->name = g_strdup(options->name);
     park->man = options->man;
     park->qmpFd = options->qmpFd;

@@ -15,14 +15,14 @@ typedef struct _virSupervisorParkOptions {
     virLockManager *man; /* registers the child; NULL: nothing to register with */
     int logFd;           /* its stdout and stderr */
     int qmpFd;           /* kept open for QEMU, at the same number */
+    int cgroupFd;        /* directory of the cgroup to be born in, or -1 */
 } virSupervisorParkOptions;
 
 /**
  * virSupervisorParkNew:
  *
  * Forks the child; in the main thread, before any other thread exists. It does not wait:
- * virSupervisorParkAwaitReady does, so that the caller can give the child its cgroup between.
- * The child dies if this process does before exec.
+ * virSupervisorParkAwaitReady does. The child dies if this process does before exec.
  */
 virSupervisorPark *virSupervisorParkNew(const virSupervisorParkOptions *options,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
