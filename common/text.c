@@ -48,3 +48,42 @@ virTextPrintable(const char *text)
     }
     return g_string_free(out, FALSE);
 }
+
+guint
+virTextDistance(const char *a, const char *b)
+{
+    gsize lengthB = strlen(b);
+    g_autofree guint *row = g_new(guint, lengthB + 1);
+
+    for (gsize j = 0; j <= lengthB; j++)
+        row[j] = j;
+    for (gsize i = 0; a[i]; i++) {
+        guint diagonal = row[0];
+
+        row[0] = i + 1;
+        for (gsize j = 1; j <= lengthB; j++) {
+            guint replaced = diagonal + (a[i] != b[j - 1]);
+
+            diagonal = row[j];
+            row[j] = MIN(MIN(row[j], row[j - 1]) + 1, replaced);
+        }
+    }
+    return row[lengthB];
+}
+
+const char *
+virTextNearest(const char *word, const char *const *candidates)
+{
+    const char *best = NULL;
+    guint bestDistance = G_MAXUINT;
+
+    for (; *candidates; candidates++) {
+        guint distance = virTextDistance(word, *candidates);
+
+        if (distance < bestDistance) {
+            best = *candidates;
+            bestDistance = distance;
+        }
+    }
+    return best;
+}

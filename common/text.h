@@ -15,4 +15,11 @@
  */
 char *virTextPrintable(const char *text);
 
+/** virTextDistance: how many letters must be added, removed or replaced to make @b of @a
+ * (Levenshtein), for "did you mean". */
+guint virTextDistance(const char *a, const char *b);
+/** virTextNearest: the one of @candidates (NULL-terminated) with the least distance to @word;
+ * NULL when there are none. */
+const char *virTextNearest(const char *word, const char *const *candidates);
+
 #endif

@@ -7,6 +7,7 @@
  * plugin directory, their keys by the plugin itself when it is loaded.
  */
 #include "lock_manager/config.h"
+#include "common/text.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -100,48 +101,6 @@ virLockConfigHelperDir(void)
     return dir && *dir ? dir : LEASEHOLD_HELPERDIR;
 }
 
-/* --- nearest known word ------------------------------------------------------------------- */
-
-/* Levenshtein distance; words of configuration files are short. */
-static guint
-virLockConfigDistance(const char *a, const char *b)
-{
-    gsize lengthB = strlen(b);
-    g_autofree guint *row = g_new(guint, lengthB + 1);
-
-    for (gsize j = 0; j <= lengthB; j++)
-        row[j] = j;
-    for (gsize i = 0; a[i]; i++) {
-        guint diagonal = row[0];
-
-        row[0] = i + 1;
-        for (gsize j = 1; j <= lengthB; j++) {
-            guint replaced = diagonal + (a[i] != b[j - 1]);
-
-            diagonal = row[j];
-            row[j] = MIN(MIN(row[j], row[j - 1]) + 1, replaced);
-        }
-    }
-    return row[lengthB];
-}
-
-const char *
-virLockConfigNearest(const char *word, const char *const *candidates)
-{
-    const char *best = NULL;
-    guint bestDistance = G_MAXUINT;
-
-    for (; *candidates; candidates++) {
-        guint distance = virLockConfigDistance(word, *candidates);
-
-        if (distance < bestDistance) {
-            best = *candidates;
-            bestDistance = distance;
-        }
-    }
-    return best;
-}
-
 /* --- reading ------------------------------------------------------------------------------ */
 
 /* "host", "lock", "migrate" and every plugin that is installed. */
@@ -195,7 +154,7 @@ virLockConfigUnknownKey(virLockConfig *config, const char *group, const char *ke
     const char *nearest;
 
     g_ptr_array_add(known, NULL);
-    nearest = virLockConfigNearest(key, (const char *const *)known->pdata);
+    nearest = virTextNearest(key, (const char *const *)known->pdata);
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                 "%s: unknown key '%s' in group [%s]%s%s%s", config->path, key, group,
                 nearest ? "; the nearest known key is '" : "; this group has no keys",
@@ -263,7 +222,7 @@ virLockConfigTakeFile(virLockConfig *config, GError **error)
             g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                         "%s: unknown group [%s]; the nearest known group is [%s]",
                         config->path, *group,
-                        virLockConfigNearest(*group, (const char *const *)known->pdata));
+                        virTextNearest(*group, (const char *const *)known->pdata));
             return FALSE;
         }
         if (!virLockConfigTakeGroup(config, *group, error))

@@ -18,9 +18,6 @@ virLockDriverParam *virLockConfigPluginParams(virLockConfig *config, const char 
                                               const virLockDriverKey *keys, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
-/** The nearest of @candidates (NULL-terminated) to a misspelt @word; NULL if there is none. */
-const char *virLockConfigNearest(const char *word, const char *const *candidates);
-
 /** Where plugins and helper programs lie: LEASEHOLD_PLUGIN_DIR, LEASEHOLD_HELPER_DIR, else
  * where they were installed. */
 const char *virLockConfigPluginDir(void);

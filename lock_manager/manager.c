@@ -6,6 +6,7 @@
  * it has to know is known; from then on uuid and name are fixed.
  */
 #include "lock_manager/manager.h"
+#include "common/text.h"
 #include "lock_manager/config.h"
 
 #include <errno.h>
@@ -227,7 +228,7 @@ virLockManagerSetOne(virLockManager *man, const char *key, const char *value, GE
     }
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                 "unknown parameter '%s' of a lock manager object; the nearest known one is '%s'",
-                key, virLockConfigNearest(key, keys));
+                key, virTextNearest(key, keys));
     return FALSE;
 }
 

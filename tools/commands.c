@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VIR_TOOL_EDIT_DISTANCE_MAX 32 /* longer words are never near anything */
-
 const virToolCommand virToolCommands[] = {
     {"run", "DOMAIN.xml | --name NAME --disk PATH... -- QEMU ARGS...",
      "start a guest under its leases",
@@ -71,31 +69,6 @@ const virToolCommand virToolCommands[] = {
     {NULL},
 };
 
-/* Levenshtein distance: how many letters separate what was typed from what was meant. */
-static guint
-virToolEditDistance(const char *a, const char *b)
-{
-    guint row[VIR_TOOL_EDIT_DISTANCE_MAX + 1];
-    gsize lenA = strlen(a), lenB = strlen(b);
-
-    if (lenA > VIR_TOOL_EDIT_DISTANCE_MAX || lenB > VIR_TOOL_EDIT_DISTANCE_MAX)
-        return G_MAXUINT;
-    for (guint j = 0; j <= lenB; j++)
-        row[j] = j;
-    for (guint i = 1; i <= lenA; i++) {
-        guint diagonal = row[0];
-
-        row[0] = i;
-        for (guint j = 1; j <= lenB; j++) {
-            guint replace = diagonal + (a[i - 1] != b[j - 1]);
-
-            diagonal = row[j];
-            row[j] = MIN(replace, MIN(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[lenB];
-}
-
 /* The name that was meant, or NULL. One word is compared with first words. */
 static char *
 virToolNearest(const char *typed)
@@ -108,7 +81,7 @@ virToolNearest(const char *typed)
         g_autofree char *name =
             twoWords ? g_strdup(command->name)
                      : g_strndup(command->name, strcspn(command->name, " "));
-        guint distance = virToolEditDistance(typed, name);
+        guint distance = virTextDistance(typed, name);
 
         if ((command->flags & VIR_TOOL_COMMAND_HIDDEN) || distance >= best)
             continue;
