@@ -27,9 +27,9 @@ virCallSetNotConnected(virDomainLock *dom, const GError *why, GError **error)
     if (info && info->state == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
                     "guest '%s' is unsupervised: QEMU (pid %" G_GINT64_FORMAT
-                    ") runs under its leases, but its supervisor is gone; 'leasehold attach "
-                    "%s' takes it up again, 'leasehold destroy %s' ends it",
-                    dom->name, info->pid, dom->name, dom->name);
+                    ") runs under its leases, but its supervisor is gone; 'leasehold destroy "
+                    "%s' ends it",
+                    dom->name, info->pid, dom->name);
     else if (info && info->supervisorPid != 0)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
                     "the supervisor (pid %" G_GINT64_FORMAT ") of guest '%s' does not answer: "

@@ -256,9 +256,8 @@ virDomainLockRuntimeSweep(virDomainLockRuntime *runtime, const char *name,
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
                     "guest '%s' still runs on this host (QEMU pid %" G_GINT64_FORMAT
                     ") under its leases, but its supervisor (pid %" G_GINT64_FORMAT
-                    ") is gone: it is 'unsupervised'; take it up again with 'leasehold attach "
-                    "%s', or end it with 'leasehold destroy %s'",
-                    name, status->qemu.pid, status->supervisor.pid, name, name);
+                    ") is gone: it is 'unsupervised'; end it with 'leasehold destroy %s'",
+                    name, status->qemu.pid, status->supervisor.pid, name);
         return FALSE;
     }
     if (!virDomainLockRuntimeEmpty(runtime, error))

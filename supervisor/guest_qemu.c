@@ -314,7 +314,7 @@ guestExec(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec
         return TRUE;
     if (!g_cancellable_is_cancelled(cancellable))
         explainEarlyEnd(guest, logStart, &cause);
-    g_propagate_prefixed_error(error, cause, "cannot start guest '%s': ", guest->name);
+    g_propagate_error(error, cause);
     return FALSE;
 }
 

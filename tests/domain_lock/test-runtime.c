@@ -93,7 +93,7 @@ testOrphanIsRefused(Fake *self, gconstpointer data)
 
     g_assert_null(take(self, NULL, &error));
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY);
-    g_assert_nonnull(strstr(error->message, "leasehold attach web"));
+    g_assert_nonnull(strstr(error->message, "leasehold destroy web"));
     still = virDomainLockStatusLoad(dir, NULL);
     g_assert_nonnull(still);
     g_assert_true(virDomainLockStatusQemuAlive(still));

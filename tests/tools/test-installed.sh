@@ -48,6 +48,8 @@ done
 
 # declared HEADER: the functions that a header promises
 declared() { grep -oE '\bvir[A-Za-z]+\(' "$top_srcdir/include/leasehold/$1" | tr -d '(' | sort -u; }
+is "$(comm -23 <(declared lock_manager.h) <(exported "$libdir/liblock_manager.so" | sort))" "" \
+    "every function of lock_manager.h is there"
 is "$(comm -23 <(declared domain_lock.h) <(exported "$libdir/libdomain_lock.so" | sort))" "" \
     "every function of domain_lock.h is there"
 
