@@ -101,6 +101,52 @@ virAuditFindLease(virLockConfig *config, GPtrArray *leases, const char *path)
     return NULL;
 }
 
+static gboolean
+virAuditHasExplicitLease(GPtrArray *leases)
+{
+    for (guint i = 0; i < leases->len; i++) {
+        const virLockLease *lease = g_ptr_array_index(leases, i);
+
+        if (lease->type == VIR_LOCK_RESOURCE_LEASE && lease->hold != VIR_LOCK_HOLD_NONE)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean
+virDomainLockGuardedByKey(virLockConfig *config, GPtrArray *resources,
+                          const virDomainResource *resource)
+{
+    g_autofree char *name = NULL;
+    g_autoptr(GError) error = NULL;
+    gboolean hasKey = FALSE;
+
+    for (guint i = 0; i < resources->len; i++)
+        hasKey |= ((virDomainResource *)g_ptr_array_index(resources, i))->type ==
+                  VIR_LOCK_RESOURCE_LEASE;
+    if (!hasKey || resource->type != VIR_LOCK_RESOURCE_DISK)
+        return FALSE;
+    name = virLockManagerResourceName(config, resource->type, resource->path, NULL, &error);
+    return g_error_matches(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+}
+
+/* What is held for one image; FALSE: nothing. */
+static gboolean
+virAuditCover(virLockConfig *config, GPtrArray *resources, const virDomainResource *resource,
+              GPtrArray *leases, virCover *cover)
+{
+    const virLockLease *lease = virAuditFindLease(config, leases, resource->path);
+
+    if (lease && lease->hold != VIR_LOCK_HOLD_NONE) {
+        cover->writable = lease->mode == VIR_LOCK_MODE_EXCLUSIVE ||
+                          (resource->flags & VIR_LOCK_MANAGER_RESOURCE_SHARED);
+        return TRUE;
+    }
+    cover->writable = !(resource->flags & VIR_LOCK_MANAGER_RESOURCE_READONLY);
+    return !lease && virAuditHasExplicitLease(leases) &&
+           virDomainLockGuardedByKey(config, resources, resource);
+}
+
 static GArray *
 virAuditCovers(virLockConfig *config, GPtrArray *resources, GPtrArray *leases)
 {
@@ -108,17 +154,13 @@ virAuditCovers(virLockConfig *config, GPtrArray *resources, GPtrArray *leases)
 
     for (guint i = 0; i < resources->len; i++) {
         const virDomainResource *resource = g_ptr_array_index(resources, i);
-        const virLockLease *lease = NULL;
         virCover cover = { 0 };
         virCover *known = NULL;
 
         if (resource->type != VIR_LOCK_RESOURCE_DISK || !virCoverKey(resource->path, &cover))
             continue;
-        lease = virAuditFindLease(config, leases, resource->path);
-        if (!lease || lease->hold == VIR_LOCK_HOLD_NONE)
+        if (!virAuditCover(config, resources, resource, leases, &cover))
             continue;
-        cover.writable = lease->mode == VIR_LOCK_MODE_EXCLUSIVE ||
-                         (resource->flags & VIR_LOCK_MANAGER_RESOURCE_SHARED);
         known = virCoverFind(covers, &cover);
         if (known)
             known->writable |= cover.writable;
@@ -188,18 +230,6 @@ virAuditFileNode(const virAudit *audit, const char *name, const char *file, gboo
 }
 
 static gboolean
-virAuditHasExplicitLease(const virAudit *audit)
-{
-    for (guint i = 0; i < audit->leases->len; i++) {
-        const virLockLease *lease = g_ptr_array_index(audit->leases, i);
-
-        if (lease->type == VIR_LOCK_RESOURCE_LEASE && lease->hold != VIR_LOCK_HOLD_NONE)
-            return TRUE;
-    }
-    return FALSE;
-}
-
-static gboolean
 virAuditNode(const virAudit *audit, JsonObject *node, GError **error)
 {
     const char *name = virDomainLockJsonString(node, "node-name");
@@ -221,7 +251,7 @@ virAuditNode(const virAudit *audit, JsonObject *node, GError **error)
         return virAuditFileNode(audit, name, file,
                                 json_object_get_boolean_member(node, "ro"), error);
     case VIR_NODE_ELSEWHERE:
-        if (virAuditHasExplicitLease(audit))
+        if (virAuditHasExplicitLease(audit->leases))
             return TRUE;
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                     "QEMU has block node '%s' open on '%s' (%s), which is no file or device "

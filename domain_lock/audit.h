@@ -29,4 +29,11 @@ typedef enum {
 gboolean virDomainLockAudit(virLockConfig *config, JsonArray *nodes, GPtrArray *resources,
                             GPtrArray *leases, guint flags, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/**
+ * virDomainLockGuardedByKey: an image without identity, in a guest with <lease> elements: those
+ * are taken instead of a lease of the image's own. Looks at the image.
+ */
+gboolean virDomainLockGuardedByKey(virLockConfig *config, GPtrArray *resources,
+                                   const virDomainResource *resource);
+
 #endif

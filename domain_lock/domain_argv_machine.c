@@ -9,13 +9,6 @@
 
 /* --- firmware --------------------------------------------------------------------------------- */
 
-static gboolean
-virArgvHasPflash(const virDomainDef *def)
-{
-    return g_strcmp0(def->os.firmware, "efi") == 0 ||
-           g_strcmp0(def->os.loaderType, "pflash") == 0;
-}
-
 static void
 virArgvRawNode(virArgv *argv, const char *file, const char *node, gboolean readOnly)
 {
@@ -33,7 +26,7 @@ virArgvFirmware(virArgv *argv)
     const virDomainDef *def = argv->def;
     const virDomainOs *os = &def->os;
 
-    if (!virArgvHasPflash(def)) {
+    if (!virDomainHasPflash(def)) {
         if (os->loader)
             virArgvAdd(argv, "-bios", os->loader);
         return;
@@ -92,7 +85,7 @@ virArgvMachineType(virArgv *argv)
     if (def->memory.noSharePages)
         virOpt(opts, "mem-merge", "off");
     virOpt(opts, "acpi", def->features.acpi ? "on" : "off");
-    if (virArgvHasPflash(def)) {
+    if (virDomainHasPflash(def)) {
         virOpt(opts, "pflash0", "pflash0-format");
         virOpt(opts, "pflash1", def->os.nvram ? "pflash1-format" : NULL);
     }
@@ -338,7 +331,7 @@ virArgvMachine(virArgv *argv)
     virArgvClock(argv);
     virArgvBoot(argv);
     virArgvPower(argv);
-    if (virDomainNeedsSmm(def) && virArgvHasPflash(def))
+    if (virDomainNeedsSmm(def) && virDomainHasPflash(def))
         virArgvAdd(argv, "-global", "driver=cfi.pflash01,property=secure,value=on");
     if (def->hasGenid) {
         GString *opts = virOptNew("vmgenid,id=vmgenid0");

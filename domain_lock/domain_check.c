@@ -249,7 +249,8 @@ virDomainCheckNics(virDomainDef *def, GError **error)
                              error, "<interface type='bridge'>: <source bridge='...'/> "
                                     "is missing");
         if (nic->queues > 1 && !g_str_equal(nic->type, "ethernet"))
-            return virDomainError(error, "<interface type='%s'> cannot have more than one queue",
+            return virDomainError(error,
+                                  "<interface type='%s'> cannot have more than one queue",
                                   nic->type);
         if (!g_str_equal(nic->type, "ethernet"))
             continue;

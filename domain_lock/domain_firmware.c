@@ -44,6 +44,13 @@ virDomainFirmwareWantsSecure(const virDomainOs *os)
 }
 
 gboolean
+virDomainHasPflash(const virDomainDef *def)
+{
+    return g_strcmp0(def->os.firmware, "efi") == 0 ||
+           g_strcmp0(def->os.loaderType, "pflash") == 0;
+}
+
+gboolean
 virDomainNeedsSmm(const virDomainDef *def)
 {
     return def->features.smm == VIR_XML_YES || virDomainFirmwareWantsSecure(&def->os);
@@ -136,9 +143,8 @@ gboolean
 virDomainPrepareFirmware(virDomainDef *def, GError **error)
 {
     virDomainOs *os = &def->os;
-    gboolean pflash = g_strcmp0(os->loaderType, "pflash") == 0;
 
-    if (g_strcmp0(os->firmware, "efi") != 0 && !pflash) {
+    if (!virDomainHasPflash(def)) {
         if (os->loader && access(os->loader, R_OK) < 0)
             return virDomainError(error, "cannot read <loader> '%s': %s", os->loader,
                                   g_strerror(errno));

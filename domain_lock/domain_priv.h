@@ -348,6 +348,7 @@ gboolean virDomainAssignAddresses(virDomainDef *def, GError **error);
 void virDomainFingerprintChain(GString *text, const char *target,
                                const virImageChain *chain);
 gboolean virDomainPrepareFirmware(virDomainDef *def, GError **error);
+gboolean virDomainHasPflash(const virDomainDef *def);
 gboolean virDomainNeedsSmm(const virDomainDef *def);
 gboolean virDomainForeignCheckCache(const virDomainDef *def, GError **error);
 gboolean virDomainForeignReadChains(virDomainDef *def, GCancellable *cancellable,

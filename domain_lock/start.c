@@ -235,7 +235,11 @@ virStartTakeLeases(virStart *start, GError **error)
         return FALSE;
     resources = virDomainDefGetResources(obj->def);
     for (guint i = 0; i < resources->len; i++) {
-        if (!virStartRegisterResource(start, g_ptr_array_index(resources, i), error))
+        const virDomainResource *resource = g_ptr_array_index(resources, i);
+
+        if (virDomainLockGuardedByKey(obj->config, resources, resource))
+            continue;
+        if (!virStartRegisterResource(start, resource, error))
             return FALSE;
     }
     virUndoPush(start->undo, "take the leases", virStartUndoLeases, obj);

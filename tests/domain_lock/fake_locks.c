@@ -3,6 +3,7 @@
  * fake_locks.c: the calls of the lock manager that the sequences make, with no backend.
  */
 #include "tests/domain_lock/fake.h"
+#include <string.h>
 #include <leasehold/lock_driver.h>
 
 struct _virLockManager {
@@ -135,7 +136,10 @@ char *
 virLockManagerResourceName(virLockConfig *config, virLockResourceType type, const char *name,
                            char **why, GError **error)
 {
-    return g_strconcat("lease-of-", name, NULL);
+    if (!strstr(name, "no-identity"))
+        return g_strconcat("lease-of-", name, NULL);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "no identity");
+    return NULL;
 }
 
 gboolean

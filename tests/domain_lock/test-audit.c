@@ -161,6 +161,41 @@ testTwoPathsOneLease(Fake *self, gconstpointer data)
     g_assert_true(virDomainLockAudit(fakeConfig(), nodes, resources, leases, 0, &error));
 }
 
+/* given an image without identity, when the guest holds an explicit lease, then that covers it;
+ * without one nothing does */
+static void
+testGuardedByKey(Fake *self, gconstpointer data)
+{
+    g_autofree char *image = g_strconcat(self->disk, ".no-identity", NULL);
+    virDomainResource disk = { .type = VIR_LOCK_RESOURCE_DISK, .path = image };
+    virDomainResource key = { .type = VIR_LOCK_RESOURCE_LEASE, .path = (char *)"key" };
+    g_autoptr(GPtrArray) resources = g_ptr_array_new();
+    g_autoptr(GPtrArray) leases =
+        g_ptr_array_new_with_free_func((GDestroyNotify)virLockLeaseFree);
+    g_autofree char *node = g_strdup_printf(NODE("file", "false", "%s"), image);
+    g_autoptr(JsonObject) holder = NULL;
+    JsonArray *nodes = makeNodes(self, "", &holder);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonNode) parsed = json_from_string(node, NULL);
+
+    json_array_add_element(nodes, g_steal_pointer(&parsed));
+    g_assert_true(g_file_set_contents(image, "x", 1, NULL));
+    g_ptr_array_add(resources, &disk);
+    g_ptr_array_add(resources, &key);
+    g_assert_true(virDomainLockGuardedByKey(fakeConfig(), resources, &disk));
+    g_assert_false(virDomainLockAudit(fakeConfig(), nodes, resources, leases, 0, &error));
+    g_assert_nonnull(strstr(error->message, "no lease"));
+    g_clear_error(&error);
+
+    g_ptr_array_add(leases,
+                    makeLease(VIR_LOCK_RESOURCE_LEASE, "key", VIR_LOCK_MODE_EXCLUSIVE));
+    g_assert_true(virDomainLockAudit(fakeConfig(), nodes, resources, leases, 0, &error));
+    disk.flags = VIR_LOCK_MANAGER_RESOURCE_READONLY;
+    g_assert_false(virDomainLockAudit(fakeConfig(), nodes, resources, leases, 0, &error));
+    disk.path = self->disk; /* has an identity, and no lease of it is held */
+    g_assert_false(virDomainLockGuardedByKey(fakeConfig(), resources, &disk));
+}
+
 #define ADD(name, data) g_test_add("/audit/" name, Fake, data, fakeUp, testCase, fakeDown)
 
 int
@@ -190,5 +225,6 @@ main(int argc, char **argv)
     ADD("not-object", &notObject);
     g_test_add("/audit/two-paths-one-lease", Fake, NULL, fakeUp, testTwoPathsOneLease,
                fakeDown);
+    g_test_add("/audit/guarded-by-key", Fake, NULL, fakeUp, testGuardedByKey, fakeDown);
     return g_test_run();
 }
