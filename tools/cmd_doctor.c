@@ -63,8 +63,7 @@ virToolDoctorConfig(virToolDoctor *doctor)
     }
     path = virLockConfigGetPath(doctor->config);
     if (path)
-        virToolDoctorAdd(doctor, VIR_LOCK_FINDING_OK, "configuration", NULL,
-                         "%s is valid", path);
+        virToolDoctorAdd(doctor, VIR_LOCK_FINDING_OK, "configuration", NULL, "%s", path);
     else
         virToolDoctorAdd(
             doctor, VIR_LOCK_FINDING_NOTE, "configuration",
@@ -218,6 +217,9 @@ virToolDoctorDir(virToolDoctor *doctor, const char *key)
              (guint64)fs.f_bavail * fs.f_frsize < VIR_TOOL_DOCTOR_FREE_MIN)
         virToolDoctorAdd(doctor, VIR_LOCK_FINDING_ERROR, key, "make room",
                          "%s: its file system is full", path);
+    else if (strcmp(existing, path) == 0 && st.st_uid != 0 && st.st_uid != geteuid())
+        virToolDoctorAdd(doctor, VIR_LOCK_FINDING_ERROR, key, "set another in [host]",
+                         "%s belongs to another user (uid %u)", path, st.st_uid);
     else if (strcmp(existing, path) == 0 && (st.st_mode & S_IWOTH))
         virToolDoctorAdd(doctor, VIR_LOCK_FINDING_ERROR, key, "chmod o-w",
                          "%s can be written by everybody (mode %04o)", path,

@@ -4,6 +4,7 @@ EXTRA_DIST += %D%/json-keys.py %D%/layers.awk
 
 tools_test_scripts = \
 	%D%/test-completion.sh \
+	%D%/test-doctor.sh \
 	%D%/test-guest.sh \
 	%D%/test-installed.sh \
 	%D%/test-json.sh \
