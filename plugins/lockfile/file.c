@@ -37,8 +37,8 @@ virLockfileIsNetwork(gint64 fsType)
     /* FUSE is sshfs and glusterfs too, and without a lock method of their own the kernel
      * keeps their locks on this host. GFS2 and OCFS2 fence a host that is cut off. */
     static const guint32 types[] = {
-        NFS_SUPER_MAGIC,  CIFS_SUPER_MAGIC, SMB_SUPER_MAGIC,   SMB2_SUPER_MAGIC,
-        V9FS_MAGIC,       CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC,   AFS_FS_MAGIC,
+        NFS_SUPER_MAGIC,  CIFS_SUPER_MAGIC, SMB_SUPER_MAGIC,    SMB2_SUPER_MAGIC,
+        V9FS_MAGIC,       CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC,    AFS_FS_MAGIC,
         CODA_SUPER_MAGIC, FUSE_SUPER_MAGIC, LUSTRE_SUPER_MAGIC,
     };
 
@@ -67,7 +67,8 @@ virLockfileMakeDir(const virLockfile *plugin, GError **error)
     if (g_mkdir_with_parents(parent, 0755) < 0 || mkdir(plugin->dir, 0700) < 0) {
         if (errno == EEXIST)
             return TRUE;
-        return virLockfileDirError(error, VIR_LOCK_ERROR_CONFIG, plugin, g_strerror(errno));
+        return virLockfileDirError(error, VIR_LOCK_ERROR_CONFIG, plugin,
+                                   g_strerror(errno));
     }
     /* the mode must not depend on the umask of the first user */
     fd = open(plugin->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -92,12 +93,14 @@ virLockfileCheckDirOwner(const virLockfile *plugin, int dirFd, GError **error)
     if (geteuid() == 0 && info.st_uid != 0) {
         if (fchown(dirFd, 0, 0) == 0 && fchmod(dirFd, 01777) == 0)
             return TRUE;
-        return virLockfileDirError(error, VIR_LOCK_ERROR_CONFIG, plugin, g_strerror(errno));
+        return virLockfileDirError(error, VIR_LOCK_ERROR_CONFIG, plugin,
+                                   g_strerror(errno));
     }
     if (info.st_uid != 0 && info.st_uid != geteuid())
-        why = g_strdup_printf("it belongs to user %u, who could remove lock files of others; "
-                              "have root run 'install -d -m 1777 -o root %s'",
-                              (guint)info.st_uid, plugin->dir);
+        why = g_strdup_printf(
+            "it belongs to user %u, who could remove lock files of others; "
+            "have root run 'install -d -m 1777 -o root %s'",
+            (guint)info.st_uid, plugin->dir);
     else if ((info.st_mode & 022) && !(info.st_mode & S_ISVTX))
         why = g_strdup_printf("others may write there and remove lock files (mode %04o); "
                               "use mode 1777",
@@ -119,8 +122,10 @@ virLockfileCheckDirType(const virLockfile *plugin, int dirFd, GError **error)
         return TRUE;
     return virLockfileDirError(
         error, VIR_LOCK_ERROR_CONFIG, plugin,
-        "it is on a network file system, which drops the locks of a host that it cannot reach "
-        "while a guest there goes on writing; use a local directory (one host), the sanlock "
+        "it is on a network file system, which drops the locks of a host that it cannot "
+        "reach "
+        "while a guest there goes on writing; use a local directory (one host), the "
+        "sanlock "
         "plugin (several), or set [lockfile] unsafe_network = true");
 }
 
@@ -136,11 +141,12 @@ virLockfileOpenDir(const virLockfile *plugin, GError **error)
         fd = open(plugin->dir, flags);
     }
     if (fd < 0) {
-        (void)virLockfileDirError(error, VIR_LOCK_ERROR_CONFIG, plugin, g_strerror(errno));
+        (void)virLockfileDirError(error, VIR_LOCK_ERROR_CONFIG, plugin,
+                                  g_strerror(errno));
         return -1;
     }
-    if (!virLockfileCheckDirOwner(plugin, fd, error)
-        || !virLockfileCheckDirType(plugin, fd, error))
+    if (!virLockfileCheckDirOwner(plugin, fd, error) ||
+        !virLockfileCheckDirType(plugin, fd, error))
         return -1;
     return g_steal_fd(&fd);
 }
@@ -168,8 +174,8 @@ virLockfileSplitName(const char *file, char **lockspace, char **name)
 
 G_GNUC_PRINTF(5, 6)
 static gboolean
-virLockfileFileError(GError **error, int code, const virLockfile *plugin, const char *file,
-                     const char *format, ...)
+virLockfileFileError(GError **error, int code, const virLockfile *plugin,
+                     const char *file, const char *format, ...)
 {
     g_autofree char *why = NULL;
     va_list args;
@@ -215,10 +221,11 @@ virLockfileCheckFile(const virLockfile *plugin, const char *file, int fd, GError
                                     "it belongs to user %u and cannot be made root's: %s",
                                     (guint)info.st_uid, g_strerror(errno));
     if (geteuid() != 0 && info.st_uid != 0 && info.st_uid != geteuid())
-        return virLockfileFileError(error, VIR_LOCK_ERROR_CONFIG, plugin, file,
-                                    "it belongs to user %u, who could remove it while it is "
-                                    "locked; have root run 'chown root %s/%s'",
-                                    (guint)info.st_uid, plugin->dir, file);
+        return virLockfileFileError(
+            error, VIR_LOCK_ERROR_CONFIG, plugin, file,
+            "it belongs to user %u, who could remove it while it is "
+            "locked; have root run 'chown root %s/%s'",
+            (guint)info.st_uid, plugin->dir, file);
     if (info.st_size < VIR_LOCKFILE_BYTES)
         return virLockfileFill(plugin, file, fd, error);
     return TRUE;
@@ -254,7 +261,8 @@ virLockfileOpen(const virLockfile *plugin, int dirFd, const char *file, GError *
 }
 
 gboolean
-virLockfileOpenReadOnly(const virLockfile *plugin, const char *file, int *fd, GError **error)
+virLockfileOpenReadOnly(const virLockfile *plugin, const char *file, int *fd,
+                        GError **error)
 {
     g_autofree char *path = g_build_filename(plugin->dir, file, NULL);
     struct stat info;
@@ -277,6 +285,7 @@ virLockfileIsCurrent(int dirFd, const char *file, int fd)
     struct stat byName;
     struct stat byFd;
 
-    return fstatat(dirFd, file, &byName, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &byFd) == 0
-           && byName.st_dev == byFd.st_dev && byName.st_ino == byFd.st_ino;
+    return fstatat(dirFd, file, &byName, AT_SYMLINK_NOFOLLOW) == 0 &&
+           fstat(fd, &byFd) == 0 && byName.st_dev == byFd.st_dev &&
+           byName.st_ino == byFd.st_ino;
 }

@@ -28,7 +28,8 @@
 static int
 virLockfileSet(int fd, short type, off_t byte)
 {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock lock = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
     if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
         return 0;
@@ -39,7 +40,8 @@ virLockfileSet(int fd, short type, off_t byte)
 static int
 virLockfileTest(int fd, off_t byte)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
     if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
         return errno;
@@ -97,8 +99,8 @@ virLockfileSleep(virLockfileRetry *retry, const virLockWait *wait)
 {
     GPollFD poll = {.fd = -1};
 
-    retry->pauseUsec = retry->pauseUsec ? MIN(retry->pauseUsec * 2, RETRY_MAX_USEC)
-                                        : RETRY_FIRST_USEC;
+    retry->pauseUsec =
+        retry->pauseUsec ? MIN(retry->pauseUsec * 2, RETRY_MAX_USEC) : RETRY_FIRST_USEC;
     if (wait->cancellable && g_cancellable_make_pollfd(wait->cancellable, &poll)) {
         (void)g_poll(&poll, 1, retry->pauseUsec / 1000);
         g_cancellable_release_fd(wait->cancellable);
@@ -110,8 +112,8 @@ virLockfileSleep(virLockfileRetry *retry, const virLockWait *wait)
 /* TRUE: try again. FALSE: @error is set. */
 static gboolean
 virLockfileBusy(virLockfileObject *object, const virLockDriverResource *resource,
-                virLockHold hold, int fd, virLockfileRetry *retry, const virLockWait *wait,
-                GError **error)
+                virLockHold hold, int fd, virLockfileRetry *retry,
+                const virLockWait *wait, GError **error)
 {
     g_autoptr(GPtrArray) owners = virLockfileOwners(object->plugin, resource, fd);
 
@@ -122,6 +124,23 @@ virLockfileBusy(virLockfileObject *object, const virLockDriverResource *resource
     virLockfileProgress(retry, resource, owners, wait);
     virLockfileSleep(retry, wait);
     return TRUE;
+}
+
+/* The name meant another file when this one was locked: somebody removes lock files. TRUE: try
+ * again. FALSE: @error is set. */
+static gboolean
+virLockfileReplaced(const virLockDriverResource *resource, const char *file,
+                    virLockfileRetry *retry, const virLockWait *wait, GError **error)
+{
+    if (g_get_monotonic_time() < wait->deadlineUsec) {
+        virLockfileSleep(retry, wait);
+        return TRUE;
+    }
+    g_set_error(
+        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+        "%s was not taken by the deadline: its lock file %s is replaced again and again",
+        resource->label, file);
+    return FALSE;
 }
 
 static gboolean
@@ -170,7 +189,8 @@ virLockfileDrop(virLockfileObject *object, virLockfileHeld *held, off_t byte)
 }
 
 static gboolean
-virLockfileNotHeld(GError **error, const virLockDriverResource *resource, const char *what)
+virLockfileNotHeld(GError **error, const virLockDriverResource *resource,
+                   const char *what)
 {
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "%s: %s is not held",
                 resource->label, what);
@@ -187,13 +207,17 @@ typedef struct _virLockfileWish {
     short restore;
 } virLockfileWish;
 
-static const virLockfileWish virLockfileWishLease = {VIR_LOCKFILE_BYTE_LEASE, TRUE, F_UNLCK};
-static const virLockfileWish virLockfileWishBridge = {VIR_LOCKFILE_BYTE_BRIDGE, FALSE, F_UNLCK};
-static const virLockfileWish virLockfileWishBehindBridge = {VIR_LOCKFILE_BYTE_LEASE, FALSE,
-                                                            F_UNLCK};
+static const virLockfileWish virLockfileWishLease = {VIR_LOCKFILE_BYTE_LEASE, TRUE,
+                                                     F_UNLCK};
+static const virLockfileWish virLockfileWishBridge = {VIR_LOCKFILE_BYTE_BRIDGE, FALSE,
+                                                      F_UNLCK};
+static const virLockfileWish virLockfileWishBehindBridge = {VIR_LOCKFILE_BYTE_LEASE,
+                                                            FALSE, F_UNLCK};
 /* the kernel changes the type of a lock that we have in one step */
-static const virLockfileWish virLockfileWishStronger = {VIR_LOCKFILE_BYTE_LEASE, TRUE, F_RDLCK};
-static const virLockfileWish virLockfileWishWeaker = {VIR_LOCKFILE_BYTE_LEASE, FALSE, F_WRLCK};
+static const virLockfileWish virLockfileWishStronger = {VIR_LOCKFILE_BYTE_LEASE, TRUE,
+                                                        F_RDLCK};
+static const virLockfileWish virLockfileWishWeaker = {VIR_LOCKFILE_BYTE_LEASE, FALSE,
+                                                      F_WRLCK};
 
 /* One try on an open file. *hold: what of it was in the way. Returns 0, EAGAIN or errno. */
 static int
@@ -202,7 +226,8 @@ virLockfileTry(int fd, const virLockfileWish *wish, virLockMode mode, virLockHol
     short type = wish->byte == VIR_LOCKFILE_BYTE_BRIDGE ? F_WRLCK : virLockfileType(mode);
     int rc = virLockfileSet(fd, type, wish->byte);
 
-    *hold = wish->byte == VIR_LOCKFILE_BYTE_BRIDGE ? VIR_LOCK_HOLD_BRIDGE : VIR_LOCK_HOLD_LEASE;
+    *hold = wish->byte == VIR_LOCKFILE_BYTE_BRIDGE ? VIR_LOCK_HOLD_BRIDGE
+                                                   : VIR_LOCK_HOLD_LEASE;
     if (rc != 0 || !wish->lookAtBridge)
         return rc;
     rc = virLockfileTest(fd, VIR_LOCKFILE_BYTE_BRIDGE);
@@ -215,8 +240,9 @@ virLockfileTry(int fd, const virLockfileWish *wish, virLockMode mode, virLockHol
 /* Opens, locks, looks at the bridge, and makes sure that the name still means this file; as
  * often as the caller has patience. */
 static int
-virLockfileLockFile(virLockfileObject *object, int dirFd, const virLockDriverResource *resource,
-                    const virLockfileWish *wish, const virLockWait *wait, GError **error)
+virLockfileLockFile(virLockfileObject *object, int dirFd,
+                    const virLockDriverResource *resource, const virLockfileWish *wish,
+                    const virLockWait *wait, GError **error)
 {
     g_autofree char *file = virLockfileName(resource);
     virLockfileRetry retry = {0};
@@ -226,8 +252,8 @@ virLockfileLockFile(virLockfileObject *object, int dirFd, const virLockDriverRes
         virLockHold hold;
         int rc;
 
-        if (virLockfileCancelled(resource, wait, error)
-            || (fd = virLockfileOpen(object->plugin, dirFd, file, error)) < 0)
+        if (virLockfileCancelled(resource, wait, error) ||
+            (fd = virLockfileOpen(object->plugin, dirFd, file, error)) < 0)
             return -1;
         rc = virLockfileTry(fd, wish, resource->mode, &hold);
         if (rc == 0 && virLockfileIsCurrent(dirFd, file, fd))
@@ -237,7 +263,8 @@ virLockfileLockFile(virLockfileObject *object, int dirFd, const virLockDriverRes
             return -1;
         }
         if (rc == EAGAIN
-            && !virLockfileBusy(object, resource, hold, fd, &retry, wait, error))
+                ? !virLockfileBusy(object, resource, hold, fd, &retry, wait, error)
+                : !virLockfileReplaced(resource, file, &retry, wait, error))
             return -1;
     }
 }
@@ -268,8 +295,9 @@ virLockfileLockHeld(virLockfileObject *object, virLockfileHeld *held,
 }
 
 static gboolean
-virLockfileTake(virLockfileObject *object, int dirFd, const virLockDriverResource *resource,
-                const virLockfileWish *wish, const virLockWait *wait, GError **error)
+virLockfileTake(virLockfileObject *object, int dirFd,
+                const virLockDriverResource *resource, const virLockfileWish *wish,
+                const virLockWait *wait, GError **error)
 {
     gboolean bridge = wish->byte == VIR_LOCKFILE_BYTE_BRIDGE;
     virLockfileHeld *held = virLockfileFindHeld(object, resource);
@@ -301,7 +329,8 @@ virLockfileTake(virLockfileObject *object, int dirFd, const virLockDriverResourc
 
 /* The child has to have the description before it can be said that the child holds it. */
 static gboolean
-virLockfilePass(virLockfileObject *object, const virLockDriverResource *resource, GError **error)
+virLockfilePass(virLockfileObject *object, const virLockDriverResource *resource,
+                GError **error)
 {
     virLockfileHeld *held = virLockfileFindHeld(object, resource);
     g_autofree char *name = g_strconcat("leasehold-", held->file, NULL);
@@ -318,26 +347,28 @@ virLockfilePass(virLockfileObject *object, const virLockDriverResource *resource
 }
 
 static gboolean
-virLockfileTakeSet(virLockfileObject *object, virLockDriverResource *const *resources, gsize n,
-                   const virLockfileWish *wish, const virLockWait *wait, GError **error)
+virLockfileTakeSet(virLockfileObject *object, virLockDriverResource *const *resources,
+                   gsize n, const virLockfileWish *wish, const virLockWait *wait,
+                   GError **error)
 {
     g_auto(virFd) dirFd = -1;
     gboolean ok = TRUE;
     gsize taken = 0;
 
-    if (!virLockfileAdopt(object, error)
-        || (dirFd = virLockfileOpenDir(object->plugin, error)) < 0)
+    if (!virLockfileAdopt(object, error) ||
+        (dirFd = virLockfileOpenDir(object->plugin, error)) < 0)
         return FALSE;
     while (ok && taken < n) {
         ok = virLockfileTake(object, dirFd, resources[taken], wish, wait, error);
         taken += ok;
     }
     for (gsize i = 0; ok && i < n; i++)
-        ok = virLockfilePass(object, resources[i], error)
-             && virLockfileReadEpoch(virLockfileFindHeld(object, resources[i])->fd, resources[i],
-                                     error);
+        ok = virLockfilePass(object, resources[i], error) &&
+             virLockfileReadEpoch(virLockfileFindHeld(object, resources[i])->fd,
+                                  resources[i], error);
     while (!ok && taken > 0)
-        virLockfileDrop(object, virLockfileFindHeld(object, resources[--taken]), wish->byte);
+        virLockfileDrop(object, virLockfileFindHeld(object, resources[--taken]),
+                        wish->byte);
     return ok;
 }
 
@@ -345,14 +376,16 @@ gboolean
 virLockfileAcquire(gpointer objectData, virLockDriverResource *const *resources, gsize n,
                    guint flags, const virLockWait *wait, GError **error)
 {
-    return virLockfileTakeSet(objectData, resources, n, &virLockfileWishLease, wait, error);
+    return virLockfileTakeSet(objectData, resources, n, &virLockfileWishLease, wait,
+                              error);
 }
 
 gboolean
 virLockfileReserve(gpointer objectData, virLockDriverResource *const *resources, gsize n,
                    const virLockWait *wait, GError **error)
 {
-    return virLockfileTakeSet(objectData, resources, n, &virLockfileWishBridge, wait, error);
+    return virLockfileTakeSet(objectData, resources, n, &virLockfileWishBridge, wait,
+                              error);
 }
 
 /* --- giving ------------------------------------------------------------------------------- */
@@ -378,8 +411,8 @@ virLockfileRelease(gpointer objectData, virLockDriverResource *const *resources,
 }
 
 gboolean
-virLockfileUnreserve(gpointer objectData, virLockDriverResource *const *resources, gsize n,
-                     const virLockWait *wait, GError **error)
+virLockfileUnreserve(gpointer objectData, virLockDriverResource *const *resources,
+                     gsize n, const virLockWait *wait, GError **error)
 {
     virLockfileObject *object = objectData;
 

@@ -21,7 +21,8 @@
 static const virLockDriverKey virLockfileKeys[] = {
     {"dir", DEFAULT_DIR, "directory of the lock files, one for all users of this host"},
     {"unsafe_network", "false",
-     "true: permit a network file system, which may drop the locks of a host that writes on"},
+     "true: permit a network file system, which may drop the locks of a host that writes "
+     "on"},
     {NULL, NULL, NULL},
 };
 
@@ -43,8 +44,8 @@ virLockfileTakeParam(virLockfile *plugin, const virLockDriverParam *param, GErro
         expected = "true or false";
     }
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "bad value '%s' of key '%s' in group [lockfile]: expected %s", param->value,
-                param->key, expected);
+                "bad value '%s' of key '%s' in group [lockfile]: expected %s",
+                param->value, param->key, expected);
     return FALSE;
 }
 
@@ -85,8 +86,8 @@ virLockfileSetPid(gpointer objectData, pid_t pid, GError **error)
     if (object->startTime != 0)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "there is no process %d that could hold the leases of guest '%s'", (int)pid,
-                object->name);
+                "there is no process %d that could hold the leases of guest '%s'",
+                (int)pid, object->name);
     return FALSE;
 }
 
@@ -172,25 +173,28 @@ virLockfileDiagnose(gpointer driverData, GPtrArray **findings, const virLockWait
     }
     text = g_strdup_printf("%s keeps guests of this host apart", plugin->dir);
     virLockfileAddFinding(*findings, VIR_LOCK_FINDING_OK, text, NULL);
-    if (plugin->unsafeNetwork && fstatfs(dirFd, &info) == 0
-        && virLockfileIsNetwork(info.f_type))
-        virLockfileAddFinding(*findings, VIR_LOCK_FINDING_WARNING,
-                              "it is on a network file system (unsafe_network = true): after a "
-                              "partition two hosts may write one disk",
-                              "use the sanlock plugin");
+    if (plugin->unsafeNetwork && fstatfs(dirFd, &info) == 0 &&
+        virLockfileIsNetwork(info.f_type))
+        virLockfileAddFinding(
+            *findings, VIR_LOCK_FINDING_WARNING,
+            "it is on a network file system (unsafe_network = true): after a "
+            "partition two hosts may write one disk",
+            "use the sanlock plugin");
     else
-        virLockfileAddFinding(*findings, VIR_LOCK_FINDING_NOTE,
-                              "guests on other hosts are not kept away from shared disks",
-                              "use the sanlock plugin if a disk can be reached from another "
-                              "host");
+        virLockfileAddFinding(
+            *findings, VIR_LOCK_FINDING_NOTE,
+            "guests on other hosts are not kept away from shared disks",
+            "use the sanlock plugin if a disk can be reached from another "
+            "host");
     return TRUE;
 }
 
 static virLockDriver virLockfileDriver = {
     .threadModel = VIR_LOCK_THREAD_SERIALIZE_OBJECT,
-    .capabilities = VIR_LOCK_CAP_SHARED | VIR_LOCK_CAP_HOTPLUG | VIR_LOCK_CAP_CONVERT
-                    | VIR_LOCK_CAP_USE_RECORDS | VIR_LOCK_CAP_MIGRATE | VIR_LOCK_CAP_QUERY_OWNER
-                    | VIR_LOCK_CAP_CHILD_REGISTER | VIR_LOCK_CAP_ATTACH,
+    .capabilities = VIR_LOCK_CAP_SHARED | VIR_LOCK_CAP_HOTPLUG | VIR_LOCK_CAP_CONVERT |
+                    VIR_LOCK_CAP_USE_RECORDS | VIR_LOCK_CAP_MIGRATE |
+                    VIR_LOCK_CAP_QUERY_OWNER | VIR_LOCK_CAP_CHILD_REGISTER |
+                    VIR_LOCK_CAP_ATTACH,
     .name = "lockfile",
     .version = PACKAGE_VERSION,
     .summary = "locks on files: keeps guests of one host apart",

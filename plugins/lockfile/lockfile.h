@@ -48,21 +48,22 @@ typedef struct _virLockfileObject {
     guint64 startTime; /* of pid, so that a recycled pid is not taken for it */
     virLockFdPassFunc passFd;
     gpointer passFdData;
-    gboolean adopt; /* NEW_ATTACH: the child's descriptions are still to be fetched */
+    gboolean adopt;   /* NEW_ATTACH: the child's descriptions are still to be fetched */
     GHashTable *held; /* file -> virLockfileHeld */
 } virLockfileObject;
 
 /* --- file.c: the directory and the files in it ------------------------------------------- */
 
 /** Makes the directory if need be and checks that locks in it can be trusted. -1: error. */
-int virLockfileOpenDir(const virLockfile *plugin, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+int virLockfileOpenDir(const virLockfile *plugin,
+                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** "name" or "lockspace@name". */
 char *virLockfileName(const virLockDriverResource *resource);
 /** The reverse; *lockspace is NULL without one. Both are to be freed. */
 void virLockfileSplitName(const char *file, char **lockspace, char **name);
 /** The lease file, made if need be, safe to lock and to write. -1: error. */
-int virLockfileOpen(const virLockfile *plugin, int dirFd, const char *file, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+int virLockfileOpen(const virLockfile *plugin, int dirFd, const char *file,
+                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** For asking only; FALSE with *fd == -1 and no error: there is no such file. */
 gboolean virLockfileOpenReadOnly(const virLockfile *plugin, const char *file, int *fd,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -77,13 +78,14 @@ gboolean virLockfileReadRing(int fd, const char *lease, virUseRing *ring, guint6
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** ring->epoch with its base: what callers see; 0: never used. */
 guint64 virLockfileEpoch(const virUseRing *ring, guint64 base);
-gboolean virLockfileReadEpoch(int fd, virLockDriverResource *resource, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virLockfileReadEpoch(int fd, virLockDriverResource *resource,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean virLockfileUseRead(gpointer driverData, const virLockDriverResource *resource,
                             guint maxHistory, GPtrArray **uses, const virLockWait *wait,
                             GError **error);
-gboolean virLockfileUseAdvance(gpointer objectData, virLockDriverResource *const *resources,
-                               gsize n, const virLockWait *wait, GError **error);
+gboolean virLockfileUseAdvance(gpointer objectData,
+                               virLockDriverResource *const *resources, gsize n,
+                               const virLockWait *wait, GError **error);
 
 /* --- lock.c: taking and giving -------------------------------------------------------------- */
 
@@ -91,15 +93,17 @@ void virLockfileHeldFree(virLockfileHeld *held);
 virLockfileHeld *virLockfileFindHeld(virLockfileObject *object,
                                      const virLockDriverResource *resource);
 gboolean virLockfileAcquire(gpointer objectData, virLockDriverResource *const *resources,
-                            gsize n, guint flags, const virLockWait *wait, GError **error);
+                            gsize n, guint flags, const virLockWait *wait,
+                            GError **error);
 gboolean virLockfileRelease(gpointer objectData, virLockDriverResource *const *resources,
                             gsize n, const virLockWait *wait, GError **error);
 gboolean virLockfileConvert(gpointer objectData, virLockDriverResource *resource,
                             virLockMode mode, const virLockWait *wait, GError **error);
 gboolean virLockfileReserve(gpointer objectData, virLockDriverResource *const *resources,
                             gsize n, const virLockWait *wait, GError **error);
-gboolean virLockfileUnreserve(gpointer objectData, virLockDriverResource *const *resources,
-                              gsize n, const virLockWait *wait, GError **error);
+gboolean virLockfileUnreserve(gpointer objectData,
+                              virLockDriverResource *const *resources, gsize n,
+                              const virLockWait *wait, GError **error);
 gboolean virLockfileSettle(gpointer objectData, virLockDriverResource *const *resources,
                            gsize n, const virLockWait *wait, GError **error);
 
@@ -125,17 +129,19 @@ gboolean virLockfileScanProcess(pid_t pid, const struct stat *file, GPtrArray *s
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The same for every process that can be looked at. */
 GPtrArray *virLockfileScanAll(const struct stat *file);
-gboolean virLockfileInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
-                            GError **error);
+gboolean virLockfileInquire(gpointer objectData, GPtrArray **leases,
+                            const virLockWait *wait, GError **error);
 /** Fetches the child's descriptions after a re-attach. */
-gboolean virLockfileAdopt(virLockfileObject *object, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virLockfileAdopt(virLockfileObject *object,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- owner.c: who holds it ---------------------------------------------------------------- */
 
-GPtrArray *virLockfileOwners(const virLockfile *plugin, const virLockDriverResource *resource,
-                             int fd);
+GPtrArray *virLockfileOwners(const virLockfile *plugin,
+                             const virLockDriverResource *resource, int fd);
 gboolean virLockfileQueryOwner(gpointer driverData, const virLockDriverResource *resource,
-                               GPtrArray **owners, const virLockWait *wait, GError **error);
+                               GPtrArray **owners, const virLockWait *wait,
+                               GError **error);
 /** BUSY: @resource is held by the first of @owners who has @hold. */
 void virLockfileSetBusy(GError **error, const virLockDriverResource *resource,
                         virLockHold hold, GPtrArray *owners);

@@ -22,16 +22,16 @@ virLockfileIsParent(const virLockfileSeen *candidate, GPtrArray *seen, guint byt
     for (guint i = 0; i < seen->len; i++) {
         const virLockfileSeen *other = seen->pdata[i];
 
-        if (other->byte[byte] && other->parent == candidate->pid
-            && other->pid != candidate->pid)
+        if (other->byte[byte] && other->parent == candidate->pid &&
+            other->pid != candidate->pid)
             return TRUE;
     }
     return FALSE;
 }
 
 static virLockOwner *
-virLockfileOwnerNew(const virLockfile *plugin, const virLockDriverResource *resource, guint byte,
-                    virLockMode mode)
+virLockfileOwnerNew(const virLockfile *plugin, const virLockDriverResource *resource,
+                    guint byte, virLockMode mode)
 {
     virLockOwner *owner = g_new0(virLockOwner, 1);
 
@@ -39,7 +39,8 @@ virLockfileOwnerNew(const virLockfile *plugin, const virLockDriverResource *reso
     owner->lockspace = g_strdup(resource->lockspace);
     owner->lease = g_strdup(resource->name);
     owner->mode = mode;
-    owner->hold = byte == VIR_LOCKFILE_BYTE_LEASE ? VIR_LOCK_HOLD_LEASE : VIR_LOCK_HOLD_BRIDGE;
+    owner->hold =
+        byte == VIR_LOCKFILE_BYTE_LEASE ? VIR_LOCK_HOLD_LEASE : VIR_LOCK_HOLD_BRIDGE;
     owner->hostState = VIR_LOCK_HOST_LIVE;
     owner->seenSec = -1;
     owner->etaSec = -1;
@@ -62,8 +63,8 @@ virLockfileLastUser(int fd, const virLockDriverResource *resource, virUseRing *r
 {
     guint64 base;
 
-    if (!virLockfileReadRing(fd, resource->name, ring, &base, NULL) || ring->doubtful
-        || ring->nRecords == 0 || !*ring->records[0].guestUuid)
+    if (!virLockfileReadRing(fd, resource->name, ring, &base, NULL) || ring->doubtful ||
+        ring->nRecords == 0 || !*ring->records[0].guestUuid)
         return NULL;
     return &ring->records[0];
 }
@@ -104,7 +105,8 @@ virLockfileOwnersOfByte(const virLockfile *plugin, const virLockDriverResource *
 static virLockMode
 virLockfileModeOfOthers(int fd, guint byte)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
     if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
         return VIR_LOCK_MODE_NONE;
@@ -112,7 +114,8 @@ virLockfileModeOfOthers(int fd, guint byte)
 }
 
 GPtrArray *
-virLockfileOwners(const virLockfile *plugin, const virLockDriverResource *resource, int fd)
+virLockfileOwners(const virLockfile *plugin, const virLockDriverResource *resource,
+                  int fd)
 {
     GPtrArray *owners = g_ptr_array_new_with_free_func((GDestroyNotify)virLockOwnerFree);
     virLockMode lease = virLockfileModeOfOthers(fd, VIR_LOCKFILE_BYTE_LEASE);
@@ -122,16 +125,17 @@ virLockfileOwners(const virLockfile *plugin, const virLockDriverResource *resour
     virUseRing ring;
     struct stat file;
 
-    if ((lease == VIR_LOCK_MODE_NONE && bridge == VIR_LOCK_MODE_NONE) || fstat(fd, &file) < 0)
+    if ((lease == VIR_LOCK_MODE_NONE && bridge == VIR_LOCK_MODE_NONE) ||
+        fstat(fd, &file) < 0)
         return owners;
     record = virLockfileLastUser(fd, resource, &ring);
     seen = virLockfileScanAll(&file);
     if (lease != VIR_LOCK_MODE_NONE)
-        virLockfileOwnersOfByte(plugin, resource, record, seen, VIR_LOCKFILE_BYTE_LEASE, lease,
-                                owners);
+        virLockfileOwnersOfByte(plugin, resource, record, seen, VIR_LOCKFILE_BYTE_LEASE,
+                                lease, owners);
     if (bridge != VIR_LOCK_MODE_NONE)
-        virLockfileOwnersOfByte(plugin, resource, record, seen, VIR_LOCKFILE_BYTE_BRIDGE, bridge,
-                                owners);
+        virLockfileOwnersOfByte(plugin, resource, record, seen, VIR_LOCKFILE_BYTE_BRIDGE,
+                                bridge, owners);
     return owners;
 }
 
@@ -174,16 +178,16 @@ virLockfileDescribeOwner(GString *text, const virLockOwner *owner)
         g_string_append_printf(text, " for guest '%s'", owner->guestName);
     if (owner->pid)
         g_string_append_printf(text, " (process %d)", (int)owner->pid);
-    if (owner->sinceUsec
-        && (when = g_date_time_new_from_unix_local(owner->sinceUsec / G_USEC_PER_SEC))) {
+    if (owner->sinceUsec &&
+        (when = g_date_time_new_from_unix_local(owner->sinceUsec / G_USEC_PER_SEC))) {
         at = g_date_time_format(when, "%F %T");
         g_string_append_printf(text, " since %s", at);
     }
 }
 
 void
-virLockfileSetBusy(GError **error, const virLockDriverResource *resource, virLockHold hold,
-                   GPtrArray *owners)
+virLockfileSetBusy(GError **error, const virLockDriverResource *resource,
+                   virLockHold hold, GPtrArray *owners)
 {
     g_autoptr(GString) text = g_string_new(resource->label);
 

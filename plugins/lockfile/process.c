@@ -85,7 +85,8 @@ virLockfileReadLocks(int fdinfoDir, const char *number, virLockfileSeen *seen)
     while (n < sizeof(text) - 1 && (got = read(fd, text + n, sizeof(text) - 1 - n)) > 0)
         n += got;
     text[n] = '\0';
-    for (const char *line = text; (line = strstr(line, "lock:")); line += strlen("lock:")) {
+    for (const char *line = text; (line = strstr(line, "lock:"));
+         line += strlen("lock:")) {
         g_autofree char *one = g_strndup(line, strcspn(line, "\n"));
 
         virLockfileParseLock(one, seen);
@@ -111,10 +112,10 @@ virLockfileScanFd(pid_t pid, int fdDir, int fdinfoDir, const char *number,
     struct stat info;
     ssize_t n;
 
-    if (fstatat(fdDir, number, &info, 0) < 0 || !S_ISREG(info.st_mode)
-        || (file && (info.st_dev != file->st_dev || info.st_ino != file->st_ino))
-        || !virLockfileReadLocks(fdinfoDir, number, seen)
-        || (n = readlinkat(fdDir, number, target, sizeof(target) - 1)) < 0)
+    if (fstatat(fdDir, number, &info, 0) < 0 || !S_ISREG(info.st_mode) ||
+        (file && (info.st_dev != file->st_dev || info.st_ino != file->st_ino)) ||
+        !virLockfileReadLocks(fdinfoDir, number, seen) ||
+        (n = readlinkat(fdDir, number, target, sizeof(target) - 1)) < 0)
         return;
     target[n] = '\0';
     seen->pid = pid;
@@ -126,7 +127,8 @@ virLockfileScanFd(pid_t pid, int fdDir, int fdinfoDir, const char *number,
 }
 
 gboolean
-virLockfileScanProcess(pid_t pid, const struct stat *file, GPtrArray *found, GError **error)
+virLockfileScanProcess(pid_t pid, const struct stat *file, GPtrArray *found,
+                       GError **error)
 {
     g_auto(virFd) fdDir = virLockfileOpenProc(pid, "fd");
     g_auto(virFd) fdinfoDir = fdDir < 0 ? -1 : virLockfileOpenProc(pid, "fdinfo");
@@ -153,7 +155,8 @@ virLockfileScanProcess(pid_t pid, const struct stat *file, GPtrArray *found, GEr
 GPtrArray *
 virLockfileScanAll(const struct stat *file)
 {
-    GPtrArray *found = g_ptr_array_new_with_free_func((GDestroyNotify)virLockfileSeenFree);
+    GPtrArray *found =
+        g_ptr_array_new_with_free_func((GDestroyNotify)virLockfileSeenFree);
     g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
     const char *name;
 
@@ -190,7 +193,8 @@ virLockfileScanChild(virLockfileObject *object, GError **error)
         g_autofree char *path = g_build_filename(object->plugin->dir, base, NULL);
         struct stat info;
 
-        if (lstat(path, &info) < 0 || info.st_dev != seen->dev || info.st_ino != seen->ino) {
+        if (lstat(path, &info) < 0 || info.st_dev != seen->dev ||
+            info.st_ino != seen->ino) {
             g_ptr_array_remove_index(found, i);
             continue;
         }
@@ -210,7 +214,8 @@ virLockfileAddLease(GPtrArray *leases, const virLockfileSeen *seen, guint byte)
     lease = g_new0(virLockLease, 1);
     lease->structSize = sizeof(*lease);
     virLockfileSplitName(seen->target, &lease->lockspace, &lease->name);
-    lease->hold = byte == VIR_LOCKFILE_BYTE_LEASE ? VIR_LOCK_HOLD_LEASE : VIR_LOCK_HOLD_BRIDGE;
+    lease->hold =
+        byte == VIR_LOCKFILE_BYTE_LEASE ? VIR_LOCK_HOLD_LEASE : VIR_LOCK_HOLD_BRIDGE;
     lease->mode = seen->write[byte] ? VIR_LOCK_MODE_EXCLUSIVE : VIR_LOCK_MODE_SHARED;
     g_ptr_array_add(leases, lease);
 }

@@ -29,7 +29,8 @@ static gboolean
 virLockfileRecordError(GError **error, const char *lease, const char *what, int errnum)
 {
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                "cannot %s the use record of lease %s: %s", what, lease, g_strerror(errnum));
+                "cannot %s the use record of lease %s: %s", what, lease,
+                g_strerror(errnum));
     return FALSE;
 }
 
@@ -40,7 +41,8 @@ virLockfileEpoch(const virUseRing *ring, guint64 base)
 }
 
 gboolean
-virLockfileReadRing(int fd, const char *lease, virUseRing *ring, guint64 *base, GError **error)
+virLockfileReadRing(int fd, const char *lease, virUseRing *ring, guint64 *base,
+                    GError **error)
 {
     guint8 bytes[VIR_LOCKFILE_BYTES] = {0};
     virLockfileBase sector;
@@ -72,8 +74,9 @@ virLockfileReadEpoch(int fd, virLockDriverResource *resource, GError **error)
 }
 
 gboolean
-virLockfileUseRead(gpointer driverData, const virLockDriverResource *resource, guint maxHistory,
-                   GPtrArray **uses, const virLockWait *wait, GError **error)
+virLockfileUseRead(gpointer driverData, const virLockDriverResource *resource,
+                   guint maxHistory, GPtrArray **uses, const virLockWait *wait,
+                   GError **error)
 {
     const virLockfile *plugin = driverData;
     g_autofree char *file = virLockfileName(resource);
@@ -169,8 +172,8 @@ virLockfileAdvanceOne(virLockfileObject *object, const virLockfileHeld *held,
 }
 
 gboolean
-virLockfileUseAdvance(gpointer objectData, virLockDriverResource *const *resources, gsize n,
-                      const virLockWait *wait, GError **error)
+virLockfileUseAdvance(gpointer objectData, virLockDriverResource *const *resources,
+                      gsize n, const virLockWait *wait, GError **error)
 {
     virLockfileObject *object = objectData;
 
