@@ -77,8 +77,8 @@ fakeRemove(FakeObject *object, const char *prefix, const virLockDriverResource *
 }
 
 static gboolean
-fakeAcquire(gpointer objectData, virLockDriverResource *const *resources, gsize n, guint flags,
-            const virLockWait *wait, GError **error)
+fakeAcquire(gpointer objectData, virLockDriverResource *const *resources, gsize n,
+            guint flags, const virLockWait *wait, GError **error)
 {
     for (gsize i = 0; i < n; i++)
         fakeAdd(objectData, "", resources[i]);
@@ -116,13 +116,14 @@ static gboolean
 fakeSettle(gpointer objectData, virLockDriverResource *const *resources, gsize n,
            const virLockWait *wait, GError **error)
 {
-    return fakeUnreserve(objectData, resources, n, wait, error)
-           && fakeAcquire(objectData, resources, n, 0, wait, error);
+    return fakeUnreserve(objectData, resources, n, wait, error) &&
+           fakeAcquire(objectData, resources, n, 0, wait, error);
 }
 
 /* The "child" of these tests never dies; a test that ends it empties the list. */
 static gboolean
-fakeInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait, GError **error)
+fakeInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
+            GError **error)
 {
     FakeObject *object = objectData;
 
@@ -187,8 +188,9 @@ fakeUseAdvance(gpointer objectData, virLockDriverResource *const *resources, gsi
     FakeObject *object = objectData;
 
     for (gsize i = 0; i < n; i++) {
-        gsize epoch =
-            GPOINTER_TO_SIZE(g_hash_table_lookup(object->store->epochs, resources[i]->name)) + 1;
+        gsize epoch = GPOINTER_TO_SIZE(g_hash_table_lookup(object->store->epochs,
+                                                           resources[i]->name)) +
+                      1;
 
         g_hash_table_replace(object->store->epochs, g_strdup(resources[i]->name),
                              GSIZE_TO_POINTER(epoch));
@@ -198,8 +200,8 @@ fakeUseAdvance(gpointer objectData, virLockDriverResource *const *resources, gsi
 }
 
 static gboolean
-fakeQueryOwner(gpointer driverData, const virLockDriverResource *resource, GPtrArray **owners,
-               const virLockWait *wait, GError **error)
+fakeQueryOwner(gpointer driverData, const virLockDriverResource *resource,
+               GPtrArray **owners, const virLockWait *wait, GError **error)
 {
     FakeStore *store = driverData;
     virLockOwner *owner = g_new0(virLockOwner, 1);
@@ -264,10 +266,10 @@ fakePluginNew(FakeStore *store)
     virAssertNoError(error);
     driver = &plugin->driver;
     plugin->data = store;
-    driver->capabilities = VIR_LOCK_CAP_SHARED | VIR_LOCK_CAP_HOTPLUG | VIR_LOCK_CAP_CONVERT
-                           | VIR_LOCK_CAP_USE_RECORDS | VIR_LOCK_CAP_MIGRATE
-                           | VIR_LOCK_CAP_QUERY_OWNER | VIR_LOCK_CAP_CHILD_REGISTER
-                           | VIR_LOCK_CAP_LOSS_EVENTS | VIR_LOCK_CAP_ATTACH;
+    driver->capabilities =
+        VIR_LOCK_CAP_SHARED | VIR_LOCK_CAP_HOTPLUG | VIR_LOCK_CAP_CONVERT |
+        VIR_LOCK_CAP_USE_RECORDS | VIR_LOCK_CAP_MIGRATE | VIR_LOCK_CAP_QUERY_OWNER |
+        VIR_LOCK_CAP_CHILD_REGISTER | VIR_LOCK_CAP_LOSS_EVENTS | VIR_LOCK_CAP_ATTACH;
     driver->deinit = fakeDeinit;
     driver->objectNew = fakeObjectNew;
     driver->objectFree = fakeObjectFree;
@@ -301,8 +303,8 @@ fakeManager(virLockManagerPlugin *plugin, guint flags, const char *ticket)
     g_assert_true(virLockManagerSetParameter(man, "name", "web", &error));
     if (ticket)
         g_assert_true(virLockManagerSetParameter(man, "ticket", ticket, &error));
-    g_assert_true(virLockManagerRegisterResource(man, VIR_LOCK_RESOURCE_LEASE, "key", NULL, 0,
-                                                 &error));
+    g_assert_true(virLockManagerRegisterResource(man, VIR_LOCK_RESOURCE_LEASE, "key",
+                                                 NULL, 0, &error));
     virAssertNoError(error);
     return man;
 }

@@ -26,6 +26,7 @@ virLockConfig *fakeConfig(void);
 #define FAKE_UUID "c7a5fdbd-cdaf-9455-926a-d65c16db1809"
 
 /** An object of a guest 'web' with FAKE_UUID and a lease 'key'. */
-virLockManager *fakeManager(virLockManagerPlugin *plugin, guint flags, const char *ticket);
+virLockManager *fakeManager(virLockManagerPlugin *plugin, guint flags,
+                            const char *ticket);
 
 #endif

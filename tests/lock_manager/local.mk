@@ -5,6 +5,7 @@ lock_manager_TESTS = \
 	%D%/test-lockfile \
 	%D%/test-plugin \
 	%D%/test-state \
+	%D%/test-supervised \
 	%D%/test-threads \
 	%D%/test-ticket \
 	%D%/test-watch \
@@ -34,6 +35,8 @@ lock_manager_FAKE = %D%/fake.c %D%/fake.h tests/lib/vir_test.h
 %C%_test_plugin_LDADD = $(lock_manager_TEST_LIBS)
 %C%_test_state_SOURCES = %D%/test-state.c $(lock_manager_FAKE)
 %C%_test_state_LDADD = $(lock_manager_TEST_LIBS)
+%C%_test_supervised_SOURCES = %D%/test-supervised.c tests/lib/vir_test.h
+%C%_test_supervised_LDADD = $(lock_manager_TEST_LIBS)
 %C%_test_threads_SOURCES = %D%/test-threads.c $(lock_manager_FAKE)
 %C%_test_threads_LDADD = $(lock_manager_TEST_LIBS)
 %C%_test_ticket_SOURCES = %D%/test-ticket.c tests/lib/vir_test.h

@@ -44,14 +44,19 @@ expectRefused(const char *text, const char *const *words)
             g_error("'%s' does not name '%s'", error->message, *words);
 }
 
-#define WORDS(...) (const char *const[]){__VA_ARGS__, NULL}
+#define WORDS(...)                                                                       \
+    (const char *const[])                                                                \
+    {                                                                                    \
+        __VA_ARGS__, NULL                                                                \
+    }
 
 static void
 testRefusals(void)
 {
     expectRefused("[hots]\nname = a\n", WORDS("[hots]", "[host]"));
     expectRefused("[host]\nnmae = a\n", WORDS("'nmae'", "[host]", "'name'"));
-    expectRefused("[lock]\non_lockfailure = ignore\n", WORDS("on_lockfailure", "'ignore'"));
+    expectRefused("[lock]\non_lockfailure = ignore\n",
+                  WORDS("on_lockfailure", "'ignore'"));
     expectRefused("[lock]\nplugin = ../evil\n", WORDS("plugin", "'../evil'"));
     expectRefused("[host]\nname = has blank\n", WORDS("name", "'has blank'"));
     expectRefused("[host]\nrun_dir = relative\n", WORDS("run_dir", "absolute"));

@@ -3,8 +3,8 @@
  * test-lockfile.c: what only the lockfile plugin has: a directory that everybody may write to,
  * files in it that are not what they should be, a file system that is full, or on a network.
  *
- * Seen failing: with O_NOFOLLOW, the check of the hard links, of the owner, or the comparison
- * of name and file left out.
+ * Seen failing: with O_NOFOLLOW, the check of the hard links, that of the owner, or the base of
+ * new epochs left out.
  */
 #include "plugins/lockfile/lockfile.h"
 #include "tests/lib/vir_test.h"
@@ -86,11 +86,12 @@ take(Scene *scene, GError **error)
     g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
 
     virLockManagerSetFdPass(man, keepFd, NULL);
-    if (virLockManagerSetParameter(man, "uuid", uuid, error)
-        && virLockManagerSetParameter(man, "name", "web", error)
-        && virLockManagerRegisterResource(man, VIR_LOCK_RESOURCE_LEASE, "key", NULL, 0, error)
-        && virLockManagerSetParameter(man, "pid", pid, error)
-        && virLockManagerAcquireObject(man, 0, NULL, error))
+    if (virLockManagerSetParameter(man, "uuid", uuid, error) &&
+        virLockManagerSetParameter(man, "name", "web", error) &&
+        virLockManagerRegisterResource(man, VIR_LOCK_RESOURCE_LEASE, "key", NULL, 0,
+                                       error) &&
+        virLockManagerSetParameter(man, "pid", pid, error) &&
+        virLockManagerAcquireObject(man, 0, NULL, error))
         return g_steal_pointer(&man);
     return NULL;
 }
@@ -348,8 +349,9 @@ fullFileSystem(const char *dir)
     Scene scene;
     int fd;
 
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0
-        || mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=1777") < 0)
+    if (unshare(CLONE_NEWNS) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=1777") < 0)
         return 77;
     fd = open(filler, O_RDWR | O_CREAT, 0600);
     while (write(fd, block, sizeof(block)) > 0)

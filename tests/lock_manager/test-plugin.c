@@ -45,7 +45,8 @@ testFrozenAbi(void)
 
     virAssertNoError(error);
     g_assert_cmpstr(virLockManagerPluginGetInfo(plugin)->name, ==, "abi-v1");
-    g_assert_cmpstr(virLockManagerPluginGetInfo(plugin)->threadModel, ==, "serialize-all");
+    g_assert_cmpstr(virLockManagerPluginGetInfo(plugin)->threadModel, ==,
+                    "serialize-all");
     g_assert_cmpstr(virLockManagerPluginGetKeys(plugin)[0].defaultValue, ==, "blue");
     man = fakeManager(plugin, 0, NULL);
     g_assert_true(virLockManagerSetParameter(man, "pid", "4711", &error));
@@ -54,8 +55,8 @@ testFrozenAbi(void)
     leases = virLockManagerInquire(man, NULL, &error);
     virAssertNoError(error);
     g_assert_cmpuint(leases->len, ==, 2);
-    g_assert_true(virLockManagerReleaseResource(man, VIR_LOCK_RESOURCE_LEASE, "key", NULL,
-                                                &error));
+    g_assert_true(
+        virLockManagerReleaseResource(man, VIR_LOCK_RESOURCE_LEASE, "key", NULL, &error));
 }
 
 static void
@@ -154,10 +155,10 @@ typedef struct _Defect {
     void (*spoil)(virLockDriver *driver);
 } Defect;
 
-#define SPOIL(name, statement)                                                               \
-    static void name(virLockDriver *driver)                                                  \
-    {                                                                                        \
-        statement;                                                                           \
+#define SPOIL(name, statement)                                                           \
+    static void name(virLockDriver *driver)                                              \
+    {                                                                                    \
+        statement;                                                                       \
     }
 
 SPOIL(spoilName, driver->name = NULL)
@@ -182,14 +183,22 @@ static void
 testDefects(void)
 {
     static const Defect defects[] = {
-        {"no name", spoilName},           {"thread model 17", spoilThread},
-        {"'init'", spoilInit},            {"'deinit'", spoilDeinit},
-        {"'objectNew'", spoilObjectNew},  {"'objectFree'", spoilObjectFree},
-        {"'acquire'", spoilAcquire},      {"'release'", spoilRelease},
-        {"'inquire'", spoilInquire},      {"'convert'", spoilConvert},
-        {"'useRead'", spoilUseRead},      {"'settle'", spoilSettle},
-        {"'setPid'", spoilSetPid},        {"'use-records'", spoilRecords},
-        {"one call at a time", spoilSerial}, {"'storeCreate'", spoilStore},
+        {"no name", spoilName},
+        {"thread model 17", spoilThread},
+        {"'init'", spoilInit},
+        {"'deinit'", spoilDeinit},
+        {"'objectNew'", spoilObjectNew},
+        {"'objectFree'", spoilObjectFree},
+        {"'acquire'", spoilAcquire},
+        {"'release'", spoilRelease},
+        {"'inquire'", spoilInquire},
+        {"'convert'", spoilConvert},
+        {"'useRead'", spoilUseRead},
+        {"'settle'", spoilSettle},
+        {"'setPid'", spoilSetPid},
+        {"'use-records'", spoilRecords},
+        {"one call at a time", spoilSerial},
+        {"'storeCreate'", spoilStore},
         {"'hostJoin'", spoilHosts},
     };
 
@@ -211,13 +220,15 @@ testRequire(void)
 {
     g_autoptr(virLockConfig) config = fakeConfig();
     g_autoptr(GError) error = NULL;
-    g_autoptr(virLockManagerPlugin) plugin = virLockManagerPluginLoad(config, "nop", &error);
+    g_autoptr(virLockManagerPlugin) plugin =
+        virLockManagerPluginLoad(config, "nop", &error);
     g_autoptr(virLockManager) man = NULL;
 
     virAssertNoError(error);
     g_assert_true(virLockManagerPluginRequire(plugin, VIR_LOCK_CAP_HOTPLUG, "x", &error));
-    g_assert_false(virLockManagerPluginRequire(
-        plugin, VIR_LOCK_CAP_HOTPLUG | VIR_LOCK_CAP_MIGRATE, "migrate guest 'web'", &error));
+    g_assert_false(
+        virLockManagerPluginRequire(plugin, VIR_LOCK_CAP_HOTPLUG | VIR_LOCK_CAP_MIGRATE,
+                                    "migrate guest 'web'", &error));
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED);
     g_assert_nonnull(strstr(error->message, "migrate guest 'web'"));
     g_assert_nonnull(strstr(error->message, "'nop'"));

@@ -39,7 +39,8 @@ callSetEpoch(virLockManager *man, GError **error)
 static gboolean
 callRegister(virLockManager *man, GError **error)
 {
-    return virLockManagerRegisterResource(man, VIR_LOCK_RESOURCE_LEASE, "more", NULL, 0, error);
+    return virLockManagerRegisterResource(man, VIR_LOCK_RESOURCE_LEASE, "more", NULL, 0,
+                                          error);
 }
 
 static gboolean
@@ -57,14 +58,15 @@ callAcquire(virLockManager *man, GError **error)
 static gboolean
 callPlug(virLockManager *man, GError **error)
 {
-    return virLockManagerAcquireResource(man, VIR_LOCK_RESOURCE_LEASE, "plug", NULL, 0, NULL,
-                                         error);
+    return virLockManagerAcquireResource(man, VIR_LOCK_RESOURCE_LEASE, "plug", NULL, 0,
+                                         NULL, error);
 }
 
 static gboolean
 callUnplug(virLockManager *man, GError **error)
 {
-    return virLockManagerReleaseResource(man, VIR_LOCK_RESOURCE_LEASE, "key", NULL, error);
+    return virLockManagerReleaseResource(man, VIR_LOCK_RESOURCE_LEASE, "key", NULL,
+                                         error);
 }
 
 static gboolean
@@ -99,8 +101,8 @@ callOut(virLockManager *man, GError **error)
 static gboolean
 callOutCancel(virLockManager *man, GError **error)
 {
-    return virLockManagerCompleteMigrateOut(man, VIR_LOCK_MANAGER_MIGRATE_CANCEL, NULL, NULL,
-                                            error);
+    return virLockManagerCompleteMigrateOut(man, VIR_LOCK_MANAGER_MIGRATE_CANCEL, NULL,
+                                            NULL, error);
 }
 
 static gboolean
@@ -114,8 +116,8 @@ callIn(virLockManager *man, GError **error)
 static gboolean
 callInCancel(virLockManager *man, GError **error)
 {
-    return virLockManagerCompleteMigrateIn(man, NULL, VIR_LOCK_MANAGER_MIGRATE_CANCEL, NULL,
-                                           error);
+    return virLockManagerCompleteMigrateIn(man, NULL, VIR_LOCK_MANAGER_MIGRATE_CANCEL,
+                                           NULL, error);
 }
 
 static gboolean
@@ -226,9 +228,9 @@ static const struct {
 };
 
 static const virLockManagerState states[] = {
-    VIR_LOCK_STATE_NEW,       VIR_LOCK_STATE_PREPARED,  VIR_LOCK_STATE_PARKED,
-    VIR_LOCK_STATE_HELD,      VIR_LOCK_STATE_RESERVED,  VIR_LOCK_STATE_MIGRATING,
-    VIR_LOCK_STATE_YIELDED,   VIR_LOCK_STATE_UNSETTLED, VIR_LOCK_STATE_RELEASED,
+    VIR_LOCK_STATE_NEW,     VIR_LOCK_STATE_PREPARED,  VIR_LOCK_STATE_PARKED,
+    VIR_LOCK_STATE_HELD,    VIR_LOCK_STATE_RESERVED,  VIR_LOCK_STATE_MIGRATING,
+    VIR_LOCK_STATE_YIELDED, VIR_LOCK_STATE_UNSETTLED, VIR_LOCK_STATE_RELEASED,
     VIR_LOCK_STATE_SHUT,
 };
 
@@ -254,8 +256,8 @@ makeTicket(void)
     g_autoptr(GError) error = NULL;
     char *ticket = NULL;
 
-    must(callSetPid(man, &error) && callAcquire(man, &error)
-             && virLockManagerPrepareMigrate(man, NULL, 0, &ticket, NULL, &error),
+    must(callSetPid(man, &error) && callAcquire(man, &error) &&
+             virLockManagerPrepareMigrate(man, NULL, 0, &ticket, NULL, &error),
          error);
     return ticket;
 }
@@ -264,8 +266,9 @@ makeTicket(void)
 static virLockManager *
 reach(virLockManagerState state)
 {
-    gboolean destination = state == VIR_LOCK_STATE_RESERVED || state == VIR_LOCK_STATE_UNSETTLED
-                           || state == VIR_LOCK_STATE_RELEASED;
+    gboolean destination = state == VIR_LOCK_STATE_RESERVED ||
+                           state == VIR_LOCK_STATE_UNSETTLED ||
+                           state == VIR_LOCK_STATE_RELEASED;
     g_autofree char *ticket = destination ? makeTicket() : NULL;
     virLockManager *man =
         fakeManager(plugin, destination ? VIR_LOCK_MANAGER_NEW_MIGRATE : 0, ticket);
@@ -371,8 +374,8 @@ testOtherProcess(void)
 
             if (table[i].func == callSupervisorArgs)
                 continue;
-            if (table[i].func(man, &error)
-                || !g_error_matches(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE))
+            if (table[i].func(man, &error) ||
+                !g_error_matches(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE))
                 _exit(1);
         }
         _exit(0);

@@ -62,7 +62,8 @@ renewal(gpointer objectData, virLockRenewal *out, const virLockWait *wait, GErro
 }
 
 static gboolean
-onEvent(virLockManager *man, virLockWatchEvent event, const virLockRenewal *last, gpointer data)
+onEvent(virLockManager *man, virLockWatchEvent event, const virLockRenewal *last,
+        gpointer data)
 {
     Scene *scene = data;
 
