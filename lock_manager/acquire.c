@@ -23,8 +23,8 @@ virLockManagerUndoWait(virLockWait *wait)
 /* --- asking the backend ------------------------------------------------------------------- */
 
 gboolean
-virLockManagerInquireDriver(virLockManager *man, GPtrArray **leases, const virLockWait *wait,
-                            GError **error)
+virLockManagerInquireDriver(virLockManager *man, GPtrArray **leases,
+                            const virLockWait *wait, GError **error)
 {
     GPtrArray *raw = NULL;
 
@@ -57,8 +57,8 @@ virLockManagerVerifyHeld(virLockManager *man, GPtrArray *leases, GError **error)
         const virLockLease *held =
             virLockManagerFindHeld(leases, resource->lease, resource->hold);
 
-        if (resource->hold != VIR_LOCK_HOLD_NONE
-            && (!held || held->mode < resource->driver.mode))
+        if (resource->hold != VIR_LOCK_HOLD_NONE &&
+            (!held || held->mode < resource->driver.mode))
             g_string_append_printf(missing, "%s%s", missing->len ? ", " : "",
                                    resource->label);
     }
@@ -85,7 +85,8 @@ virLockManagerDescribeUse(virLockManager *man, const virLockDriverResource *reso
 
     if (!driver->useRead(man->plugin->data, resource, 0, &raw, wait, NULL))
         return g_strdup("somebody who is not known");
-    uses = virLockManagerAdoptArray(raw, sizeof(virLockUse), (GDestroyNotify)virLockUseFree);
+    uses =
+        virLockManagerAdoptArray(raw, sizeof(virLockUse), (GDestroyNotify)virLockUseFree);
     if (uses->len == 0)
         return g_strdup("nobody: it has no use record");
     use = uses->pdata[0];
@@ -99,15 +100,16 @@ virLockManagerDescribeUse(virLockManager *man, const virLockDriverResource *reso
 
 /* STALE unless each exclusive lease has the epoch that SetEpoch gave for it. */
 static gboolean
-virLockManagerCompareEpochs(virLockManager *man, GPtrArray *selected, const virLockWait *wait,
-                            GError **error)
+virLockManagerCompareEpochs(virLockManager *man, GPtrArray *selected,
+                            const virLockWait *wait, GError **error)
 {
     for (guint i = 0; i < selected->len; i++) {
         const virLockDriverResource *resource = selected->pdata[i];
         const guint64 *wanted = g_hash_table_lookup(man->epochs, resource->name);
         g_autofree char *who = NULL;
 
-        if (!wanted || resource->mode != VIR_LOCK_MODE_EXCLUSIVE || *wanted == resource->epoch)
+        if (!wanted || resource->mode != VIR_LOCK_MODE_EXCLUSIVE ||
+            *wanted == resource->epoch)
             continue;
         who = virLockManagerDescribeUse(man, resource, wait);
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
@@ -154,17 +156,20 @@ virLockManagerUndoAcquire(virLockManager *man, GPtrArray *selected, GError **err
     virLockWait wait;
 
     virLockManagerUndoWait(&wait);
-    if (man->plugin->driver.release(man->object, (virLockDriverResource **)selected->pdata,
+    if (man->plugin->driver.release(man->object,
+                                    (virLockDriverResource **)selected->pdata,
                                     selected->len, &wait, &undo))
         return;
-    g_prefix_error(error, "leases of guest '%s' could not be given back (%s) after: ",
-                   man->name, undo->message);
+    g_prefix_error(error,
+                   "leases of guest '%s' could not be given back (%s) after: ", man->name,
+                   undo->message);
     if (error && *error)
         (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
 }
 
 static gboolean
-virLockManagerTakeAll(virLockManager *man, guint flags, const virLockWait *wait, GError **error)
+virLockManagerTakeAll(virLockManager *man, guint flags, const virLockWait *wait,
+                      GError **error)
 {
     gboolean check = (flags & VIR_LOCK_MANAGER_ACQUIRE_CHECK_EPOCH) != 0;
     g_autoptr(GPtrArray) all = virLockManagerSelect(man, NULL);
@@ -195,7 +200,8 @@ virLockManagerReadEpoch(virLockManager *man, virLockManagerResource *resource,
         return TRUE;
     if (!driver->useRead(man->plugin->data, &resource->driver, 0, &raw, wait, error))
         return FALSE;
-    uses = virLockManagerAdoptArray(raw, sizeof(virLockUse), (GDestroyNotify)virLockUseFree);
+    uses =
+        virLockManagerAdoptArray(raw, sizeof(virLockUse), (GDestroyNotify)virLockUseFree);
     if (uses->len > 0) {
         const virLockUse *use = uses->pdata[0];
 
@@ -220,8 +226,8 @@ virLockManagerAttach(virLockManagerCall *call, GError **error)
     for (guint i = 0; i < man->resources->len; i++) {
         virLockManagerResource *resource = man->resources->pdata[i];
         gboolean bridge =
-            !virLockManagerFindHeld(leases, resource->lease, VIR_LOCK_HOLD_LEASE)
-            && virLockManagerFindHeld(leases, resource->lease, VIR_LOCK_HOLD_BRIDGE);
+            !virLockManagerFindHeld(leases, resource->lease, VIR_LOCK_HOLD_LEASE) &&
+            virLockManagerFindHeld(leases, resource->lease, VIR_LOCK_HOLD_BRIDGE);
 
         g_mutex_lock(&man->lock);
         resource->hold = bridge ? VIR_LOCK_HOLD_BRIDGE : VIR_LOCK_HOLD_LEASE;
@@ -231,8 +237,8 @@ virLockManagerAttach(virLockManagerCall *call, GError **error)
     if (!virLockManagerVerifyHeld(man, leases, error))
         return FALSE;
     for (guint i = 0; i < man->resources->len; i++)
-        if (virLockManagerIsExclusive(man->resources->pdata[i])
-            && !virLockManagerReadEpoch(man, man->resources->pdata[i], &call->wait, error))
+        if (virLockManagerIsExclusive(man->resources->pdata[i]) &&
+            !virLockManagerReadEpoch(man, man->resources->pdata[i], &call->wait, error))
             return FALSE;
     if (bridges && !(man->flags & VIR_LOCK_MANAGER_NEW_MIGRATE))
         call->next = VIR_LOCK_STATE_UNSETTLED;
@@ -244,7 +250,8 @@ virLockManagerAcquireKind(virLockManager *man)
 {
     if (man->flags & VIR_LOCK_MANAGER_NEW_MIGRATE)
         return VIR_LOCK_CALL_RESERVE_OBJECT;
-    return man->supervised ? VIR_LOCK_CALL_ACQUIRE_SUPERVISED : VIR_LOCK_CALL_ACQUIRE_OBJECT;
+    return man->supervised ? VIR_LOCK_CALL_ACQUIRE_SUPERVISED
+                           : VIR_LOCK_CALL_ACQUIRE_OBJECT;
 }
 
 static gboolean
@@ -258,8 +265,8 @@ virLockManagerAcquireByKind(virLockManagerCall *call, guint flags, GError **erro
         return FALSE;
     }
     if (call->kind == VIR_LOCK_CALL_ACQUIRE_SUPERVISED)
-        return virLockManagerAwaitSupervised(man, &call->wait, error)
-               && virLockManagerAttach(call, error);
+        return virLockManagerAwaitSupervised(man, &call->wait, error) &&
+               virLockManagerAttach(call, error);
     if (man->flags & VIR_LOCK_MANAGER_NEW_ATTACH)
         return virLockManagerAttach(call, error);
     if (call->kind == VIR_LOCK_CALL_RESERVE_OBJECT)
@@ -301,14 +308,15 @@ virLockManagerTakeRunAgain(virLockManager *man, const virLockWait *wait, GError 
 
     if (run->hold == VIR_LOCK_HOLD_NONE)
         return virLockManagerTakeOne(man, run, wait, error);
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "%s is held already", run->label);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "%s is held already",
+                run->label);
     return FALSE;
 }
 
 gboolean
-virLockManagerAcquireResource(virLockManager *man, virLockResourceType type, const char *name,
-                              const virLockManagerParam *params, guint flags,
-                              const virLockWait *wait, GError **error)
+virLockManagerAcquireResource(virLockManager *man, virLockResourceType type,
+                              const char *name, const virLockManagerParam *params,
+                              guint flags, const virLockWait *wait, GError **error)
 {
     virLockManagerResource *added = NULL;
     virLockManagerCall call;
@@ -319,8 +327,9 @@ virLockManagerAcquireResource(virLockManager *man, virLockResourceType type, con
     if (type == VIR_LOCK_RESOURCE_RUN)
         return virLockManagerCallEnd(&call,
                                      virLockManagerTakeRunAgain(man, &call.wait, error));
-    ok = virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_HOTPLUG, "AcquireResource", error)
-         && virLockManagerAddResource(man, type, name, params, flags, &added, error);
+    ok = virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_HOTPLUG, "AcquireResource",
+                                     error) &&
+         virLockManagerAddResource(man, type, name, params, flags, &added, error);
     /* nothing added: a lease that is held already serves this one too */
     if (ok && added && !virLockManagerTakeOne(man, added, &call.wait, error)) {
         virLockManagerRemoveResource(man, added);
@@ -330,8 +339,8 @@ virLockManagerAcquireResource(virLockManager *man, virLockResourceType type, con
 }
 
 static gboolean
-virLockManagerGiveUp(virLockManager *man, virLockManagerResource *resource, const char *name,
-                     const virLockWait *wait, GError **error)
+virLockManagerGiveUp(virLockManager *man, virLockManagerResource *resource,
+                     const char *name, const virLockWait *wait, GError **error)
 {
     g_autoptr(GPtrArray) one = virLockManagerSelectOne(resource);
     guint user = 0;
@@ -358,8 +367,8 @@ virLockManagerGiveUp(virLockManager *man, virLockManagerResource *resource, cons
 }
 
 gboolean
-virLockManagerReleaseResource(virLockManager *man, virLockResourceType type, const char *name,
-                              const virLockWait *wait, GError **error)
+virLockManagerReleaseResource(virLockManager *man, virLockResourceType type,
+                              const char *name, const virLockWait *wait, GError **error)
 {
     virLockManagerResource *resource;
     virLockManagerCall call;
@@ -367,10 +376,10 @@ virLockManagerReleaseResource(virLockManager *man, virLockResourceType type, con
     if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_RELEASE_RESOURCE, wait, error))
         return FALSE;
     return virLockManagerCallEnd(
-        &call, virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_HOTPLUG, "ReleaseResource",
-                                           error)
-                   && (resource = virLockManagerFindResource(man, type, name, error))
-                   && virLockManagerGiveUp(man, resource, name, &call.wait, error));
+        &call, virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_HOTPLUG,
+                                           "ReleaseResource", error) &&
+                   (resource = virLockManagerFindResource(man, type, name, error)) &&
+                   virLockManagerGiveUp(man, resource, name, &call.wait, error));
 }
 
 static gboolean
@@ -398,13 +407,15 @@ virLockManagerConvertOne(virLockManager *man, virLockManagerResource *resource,
     copy->mode = mode;
     virLockManagerMark(man, one, VIR_LOCK_HOLD_LEASE);
     resource->advanced = FALSE;
-    resource->flags = mode == VIR_LOCK_MODE_SHARED ? VIR_LOCK_MANAGER_RESOURCE_READONLY : 0;
+    resource->flags =
+        mode == VIR_LOCK_MODE_SHARED ? VIR_LOCK_MANAGER_RESOURCE_READONLY : 0;
     return TRUE;
 }
 
 gboolean
-virLockManagerConvertResource(virLockManager *man, virLockResourceType type, const char *name,
-                              virLockMode mode, const virLockWait *wait, GError **error)
+virLockManagerConvertResource(virLockManager *man, virLockResourceType type,
+                              const char *name, virLockMode mode, const virLockWait *wait,
+                              GError **error)
 {
     virLockManagerResource *resource;
     virLockManagerCall call;
@@ -412,10 +423,10 @@ virLockManagerConvertResource(virLockManager *man, virLockResourceType type, con
     if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_CONVERT_RESOURCE, wait, error))
         return FALSE;
     return virLockManagerCallEnd(
-        &call, virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_CONVERT, "ConvertResource",
-                                           error)
-                   && (resource = virLockManagerFindResource(man, type, name, error))
-                   && virLockManagerConvertOne(man, resource, mode, &call.wait, error));
+        &call, virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_CONVERT,
+                                           "ConvertResource", error) &&
+                   (resource = virLockManagerFindResource(man, type, name, error)) &&
+                   virLockManagerConvertOne(man, resource, mode, &call.wait, error));
 }
 
 /* --- use records -------------------------------------------------------------------------- */
@@ -423,8 +434,8 @@ virLockManagerConvertResource(virLockManager *man, virLockResourceType type, con
 static gboolean
 virLockManagerNeedsAdvance(const virLockManagerResource *resource)
 {
-    return resource->hold == VIR_LOCK_HOLD_LEASE && !resource->advanced
-           && virLockManagerIsExclusive(resource);
+    return resource->hold == VIR_LOCK_HOLD_LEASE && !resource->advanced &&
+           virLockManagerIsExclusive(resource);
 }
 
 static gboolean

@@ -26,8 +26,8 @@ static gboolean
 virLockConfigCheckName(const char *value, const char **expected)
 {
     *expected = "1 to 47 characters of A-Z a-z 0-9 . _ -";
-    return *value && strlen(value) <= VIR_LOCK_NAME_MAX
-           && strspn(value, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "._-") == strlen(value);
+    return *value && strlen(value) <= VIR_LOCK_NAME_MAX &&
+           strspn(value, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "._-") == strlen(value);
 }
 
 static gboolean
@@ -41,8 +41,9 @@ static gboolean
 virLockConfigCheckPlugin(const char *value, const char **expected)
 {
     *expected = "the name of a plugin or an absolute path of a module";
-    return g_path_is_absolute(value)
-           || (*value && strspn(value, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "_-") == strlen(value));
+    return g_path_is_absolute(value) ||
+           (*value &&
+            strspn(value, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "_-") == strlen(value));
 }
 
 static gboolean
@@ -57,8 +58,8 @@ virLockConfigCheckLockfailure(const char *value, const char **expected)
 {
     *expected = "pause, poweroff or restart (a guest that goes on without its leases "
                 "is not to be had)";
-    return g_str_equal(value, "pause") || g_str_equal(value, "poweroff")
-           || g_str_equal(value, "restart");
+    return g_str_equal(value, "pause") || g_str_equal(value, "poweroff") ||
+           g_str_equal(value, "restart");
 }
 
 static gboolean
@@ -112,8 +113,8 @@ virLockConfigGroups(virLockConfig *config)
     g_autofree char *plugin = g_key_file_get_string(config->file, "lock", "plugin", NULL);
 
     for (gsize i = 0; i < G_N_ELEMENTS(virLockConfigKeys); i++)
-        if (!g_ptr_array_find_with_equal_func(groups, virLockConfigKeys[i].group, g_str_equal,
-                                              NULL))
+        if (!g_ptr_array_find_with_equal_func(groups, virLockConfigKeys[i].group,
+                                              g_str_equal, NULL))
             g_ptr_array_add(groups, g_strdup(virLockConfigKeys[i].group));
     for (guint i = 0; plugins && i < plugins->len; i++)
         g_ptr_array_add(groups, g_strdup(plugins->pdata[i]));
@@ -132,8 +133,8 @@ static gssize
 virLockConfigFindKey(const char *group, const char *key)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(virLockConfigKeys); i++)
-        if (g_str_equal(virLockConfigKeys[i].group, group)
-            && g_str_equal(virLockConfigKeys[i].key, key))
+        if (g_str_equal(virLockConfigKeys[i].group, group) &&
+            g_str_equal(virLockConfigKeys[i].key, key))
             return i;
     return -1;
 }
@@ -181,8 +182,8 @@ virLockConfigCheckOwn(virLockConfig *config, const char *group, const char *key,
     if (virLockConfigKeys[i].check(value, &expected))
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "%s: bad value '%s' of key '%s' in group [%s]: expected %s", config->path, value,
-                key, group, expected);
+                "%s: bad value '%s' of key '%s' in group [%s]: expected %s", config->path,
+                value, key, group, expected);
     return FALSE;
 }
 
@@ -198,8 +199,8 @@ virLockConfigTakeGroup(virLockConfig *config, const char *group, GError **error)
 
         if (!value) {
             g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                        "%s: cannot read key '%s' in group [%s]: %s", config->path, *key, group,
-                        local->message);
+                        "%s: cannot read key '%s' in group [%s]: %s", config->path, *key,
+                        group, local->message);
             return FALSE;
         }
         g_strchomp(value);
@@ -220,8 +221,9 @@ virLockConfigTakeFile(virLockConfig *config, GError **error)
     for (char **group = groups; *group; group++) {
         if (!g_strv_contains((const char *const *)known->pdata, *group)) {
             g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                        "%s: unknown group [%s]; the nearest known group is [%s]",
-                        config->path, *group,
+                        "%s: unknown group [%s]: neither one of leasehold nor a plugin "
+                        "in %s; the nearest known group is [%s]",
+                        config->path, *group, virLockConfigPluginDir(),
                         virTextNearest(*group, (const char *const *)known->pdata));
             return FALSE;
         }
@@ -284,9 +286,10 @@ virLockConfigComputeDefaults(virLockConfig *config)
     g_hash_table_insert(config->defaults, g_strdup("host/name"), virLockConfigHostName());
     g_hash_table_insert(config->defaults, g_strdup("host/run_dir"),
                         root ? g_strdup("/run/leasehold") : virLockConfigUserRunDir());
-    g_hash_table_insert(config->defaults, g_strdup("host/state_dir"),
-                        root ? g_strdup(LEASEHOLD_LOCALSTATEDIR "/lib/leasehold")
-                             : g_build_filename(g_get_user_state_dir(), "leasehold", NULL));
+    g_hash_table_insert(
+        config->defaults, g_strdup("host/state_dir"),
+        root ? g_strdup(LEASEHOLD_LOCALSTATEDIR "/lib/leasehold")
+             : g_build_filename(g_get_user_state_dir(), "leasehold", NULL));
     g_hash_table_insert(config->defaults, g_strdup("host/identity"),
                         g_strdup(virLockConfigIdentity(config)));
 }

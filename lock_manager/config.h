@@ -15,8 +15,8 @@
  * @keys; free the array with g_free.
  */
 virLockDriverParam *virLockConfigPluginParams(virLockConfig *config, const char *plugin,
-                                              const virLockDriverKey *keys, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                                              const virLockDriverKey *keys,
+                                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** Where plugins and helper programs lie: LEASEHOLD_PLUGIN_DIR, LEASEHOLD_HELPER_DIR, else
  * where they were installed. */

@@ -16,15 +16,14 @@ typedef struct _virLockDriverCallback {
     gsize offset;
 } virLockDriverCallback;
 
-#define CALLBACK(member)                                                                     \
-    {                                                                                        \
-        #member, G_STRUCT_OFFSET(virLockDriver, member)                                      \
+#define CALLBACK(member)                                                                 \
+    {                                                                                    \
+#member, G_STRUCT_OFFSET(virLockDriver, member)                                  \
     }
 
 static const virLockDriverCallback virLockDriverRequired[] = {
-    CALLBACK(init),       CALLBACK(deinit),  CALLBACK(objectNew),
-    CALLBACK(objectFree), CALLBACK(acquire), CALLBACK(release),
-    CALLBACK(inquire),
+    CALLBACK(init),    CALLBACK(deinit),  CALLBACK(objectNew), CALLBACK(objectFree),
+    CALLBACK(acquire), CALLBACK(release), CALLBACK(inquire),
 };
 
 /* What each capability promises: up to four callbacks and other capabilities. */
@@ -37,7 +36,10 @@ static const struct {
     {VIR_LOCK_CAP_SHARED, "shared", 0, {{NULL, 0}}},
     {VIR_LOCK_CAP_HOTPLUG, "hotplug", 0, {{NULL, 0}}},
     {VIR_LOCK_CAP_CONVERT, "convert", VIR_LOCK_CAP_SHARED, {CALLBACK(convert)}},
-    {VIR_LOCK_CAP_USE_RECORDS, "use-records", 0, {CALLBACK(useRead), CALLBACK(useAdvance)}},
+    {VIR_LOCK_CAP_USE_RECORDS,
+     "use-records",
+     0,
+     {CALLBACK(useRead), CALLBACK(useAdvance)}},
     {VIR_LOCK_CAP_MIGRATE,
      "migrate",
      VIR_LOCK_CAP_USE_RECORDS | VIR_LOCK_CAP_QUERY_OWNER,
@@ -47,13 +49,17 @@ static const struct {
      "child-register",
      0,
      {CALLBACK(prepareChild), CALLBACK(registerChild), CALLBACK(setPid)}},
-    {VIR_LOCK_CAP_LOSS_EVENTS, "loss-events", 0, {CALLBACK(watchDaemon), CALLBACK(renewal)}},
+    {VIR_LOCK_CAP_LOSS_EVENTS,
+     "loss-events",
+     0,
+     {CALLBACK(watchDaemon), CALLBACK(renewal)}},
     {VIR_LOCK_CAP_ATTACH, "attach", 0, {{NULL, 0}}},
     {VIR_LOCK_CAP_MULTI_HOST, "multi-host", 0, {{NULL, 0}}},
     {VIR_LOCK_CAP_STORE,
      "store",
      0,
-     {CALLBACK(storeCreate), CALLBACK(storeInfo), CALLBACK(storeList), CALLBACK(storeCheck)}},
+     {CALLBACK(storeCreate), CALLBACK(storeInfo), CALLBACK(storeList),
+      CALLBACK(storeCheck)}},
     {VIR_LOCK_CAP_HOSTS,
      "hosts",
      0,
@@ -153,7 +159,8 @@ virLockDriverCheckPromises(const virLockDriver *driver, const char *path, GError
                                     virLockDriverPromises[i].name, names);
         }
         for (gsize j = 0; j < G_N_ELEMENTS(virLockDriverPromises[i].callbacks); j++) {
-            const virLockDriverCallback *callback = &virLockDriverPromises[i].callbacks[j];
+            const virLockDriverCallback *callback =
+                &virLockDriverPromises[i].callbacks[j];
 
             if (callback->name && !virLockDriverHas(driver, callback))
                 return virLockDriverBad(error, path,
@@ -172,10 +179,10 @@ virLockDriverCheckValues(const virLockDriver *driver, const char *path, GError *
     if ((guint)driver->threadModel > VIR_LOCK_THREAD_PARALLEL)
         return virLockDriverBad(error, path, "its thread model %u is not known here",
                                 (guint)driver->threadModel);
-    if ((driver->capabilities & VIR_LOCK_CAP_LOSS_EVENTS)
-        && driver->threadModel == VIR_LOCK_THREAD_SERIALIZE_ALL)
-        return virLockDriverBad(error, path,
-                                "it promises 'loss-events' but permits one call at a time only");
+    if ((driver->capabilities & VIR_LOCK_CAP_LOSS_EVENTS) &&
+        driver->threadModel == VIR_LOCK_THREAD_SERIALIZE_ALL)
+        return virLockDriverBad(
+            error, path, "it promises 'loss-events' but permits one call at a time only");
     return TRUE;
 }
 
@@ -186,13 +193,14 @@ virLockManagerDriverNegotiate(const virLockDriver *driver, const char *path,
     if (!driver)
         return virLockDriverBad(error, path, "%s returned NULL", VIR_LOCK_DRIVER_SYMBOL);
     if (driver->abiVersion != VIR_LOCK_DRIVER_ABI_VERSION)
-        return virLockDriverBad(error, path,
-                                "it was built for version %u of the plugin ABI, this lock "
-                                "manager has version %u",
-                                driver->abiVersion, VIR_LOCK_DRIVER_ABI_VERSION);
+        return virLockDriverBad(
+            error, path,
+            "it was built for version %u of the plugin ABI, this lock "
+            "manager has version %u",
+            driver->abiVersion, VIR_LOCK_DRIVER_ABI_VERSION);
     memset(copy, 0, sizeof(*copy));
     memcpy(copy, driver, MIN(driver->structSize, sizeof(*copy)));
-    return virLockDriverCheckRequired(copy, path, error)
-           && virLockDriverCheckValues(copy, path, error)
-           && virLockDriverCheckPromises(copy, path, error);
+    return virLockDriverCheckRequired(copy, path, error) &&
+           virLockDriverCheckValues(copy, path, error) &&
+           virLockDriverCheckPromises(copy, path, error);
 }

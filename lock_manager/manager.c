@@ -16,14 +16,14 @@
 /* --- life --------------------------------------------------------------------------------- */
 
 virLockManager *
-virLockManagerNew(virLockManagerPlugin *plugin, virLockManagerObjectType type, guint flags,
-                  GError **error)
+virLockManagerNew(virLockManagerPlugin *plugin, virLockManagerObjectType type,
+                  guint flags, GError **error)
 {
     guint64 needed = 0;
     virLockManager *man;
 
-    if (type != VIR_LOCK_MANAGER_OBJECT_DOMAIN
-        || (flags & ~(VIR_LOCK_MANAGER_NEW_ATTACH | VIR_LOCK_MANAGER_NEW_MIGRATE))) {
+    if (type != VIR_LOCK_MANAGER_OBJECT_DOMAIN ||
+        (flags & ~(VIR_LOCK_MANAGER_NEW_ATTACH | VIR_LOCK_MANAGER_NEW_MIGRATE))) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
                     "virLockManagerNew: object type %u with flags %#x is not known",
                     (guint)type, flags);
@@ -144,10 +144,12 @@ virLockManagerFree(virLockManager *man)
 /* --- parameters --------------------------------------------------------------------------- */
 
 static gboolean
-virLockManagerBadParameter(GError **error, const char *key, const char *value, const char *why)
+virLockManagerBadParameter(GError **error, const char *key, const char *value,
+                           const char *why)
 {
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "parameter '%s' of a lock manager object cannot be '%s': %s", key, value, why);
+                "parameter '%s' of a lock manager object cannot be '%s': %s", key, value,
+                why);
     return FALSE;
 }
 
@@ -206,10 +208,11 @@ virLockManagerSetText(char **where, const char *value)
 }
 
 static gboolean
-virLockManagerSetOne(virLockManager *man, const char *key, const char *value, GError **error)
+virLockManagerSetOne(virLockManager *man, const char *key, const char *value,
+                     GError **error)
 {
-    static const char *const keys[] = {"uuid",        "name",             "id",     "pid",
-                                       "loss_helper", "loss_helper_args", "ticket", NULL};
+    static const char *const keys[] = {
+        "uuid", "name", "id", "pid", "loss_helper", "loss_helper_args", "ticket", NULL};
 
     if (g_str_equal(key, "uuid"))
         return virLockManagerSetUuid(man, value, error);
@@ -223,12 +226,14 @@ virLockManagerSetOne(virLockManager *man, const char *key, const char *value, GE
         return virLockManagerSetTicket(man, value, error);
     if (g_str_equal(key, "loss_helper")) {
         if (!g_path_is_absolute(value))
-            return virLockManagerBadParameter(error, key, value, "expected an absolute path");
+            return virLockManagerBadParameter(error, key, value,
+                                              "expected an absolute path");
         return virLockManagerSetText(&man->lossHelper, value);
     }
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "unknown parameter '%s' of a lock manager object; the nearest known one is '%s'",
-                key, virTextNearest(key, keys));
+    g_set_error(
+        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+        "unknown parameter '%s' of a lock manager object; the nearest known one is '%s'",
+        key, virTextNearest(key, keys));
     return FALSE;
 }
 
@@ -243,9 +248,9 @@ virLockManagerSetPid(virLockManager *man, const char *value, GError **error)
     g_mutex_lock(&man->lock);
     man->pid = (pid_t)pid;
     g_mutex_unlock(&man->lock);
-    if (virLockManagerEnsureObject(man, error)
-        && (!driver->setPid || (man->flags & VIR_LOCK_MANAGER_NEW_ATTACH)
-            || driver->setPid(man->object, man->pid, error)))
+    if (virLockManagerEnsureObject(man, error) &&
+        (!driver->setPid || (man->flags & VIR_LOCK_MANAGER_NEW_ATTACH) ||
+         driver->setPid(man->object, man->pid, error)))
         return TRUE;
     g_mutex_lock(&man->lock);
     man->pid = 0;
@@ -264,12 +269,14 @@ virLockManagerSetParameter(virLockManager *man, const char *key, const char *val
             &call, man, isPid ? VIR_LOCK_CALL_SET_PID : VIR_LOCK_CALL_SET_PARAMETER, NULL,
             error))
         return FALSE;
-    return virLockManagerCallEnd(&call, isPid ? virLockManagerSetPid(man, value, error)
-                                              : virLockManagerSetOne(man, key, value, error));
+    return virLockManagerCallEnd(&call,
+                                 isPid ? virLockManagerSetPid(man, value, error)
+                                       : virLockManagerSetOne(man, key, value, error));
 }
 
 gboolean
-virLockManagerSetEpoch(virLockManager *man, const char *lease, guint64 epoch, GError **error)
+virLockManagerSetEpoch(virLockManager *man, const char *lease, guint64 epoch,
+                       GError **error)
 {
     virLockManagerCall call;
 
@@ -304,10 +311,11 @@ virLockManagerPassFd(int fd, const char *name, gpointer data, GError **error)
     g_mutex_unlock(&man->lock);
     if (func)
         return func(fd, name, funcData, error);
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                "the leases of plugin '%s' are open files, but the caller did not say how to "
-                "give them to guest '%s' (virLockManagerSetFdPass)",
-                man->plugin->driver.name, man->name);
+    g_set_error(
+        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+        "the leases of plugin '%s' are open files, but the caller did not say how to "
+        "give them to guest '%s' (virLockManagerSetFdPass)",
+        man->plugin->driver.name, man->name);
     return FALSE;
 }
 
@@ -319,8 +327,9 @@ virLockManagerEnsureRun(virLockManager *man, GError **error)
     if (man->resources->len > 0)
         return TRUE;
     if (!man->uuid || !man->name) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                    "a lock manager object needs the parameters \"uuid\" and \"name\" first");
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+            "a lock manager object needs the parameters \"uuid\" and \"name\" first");
         return FALSE;
     }
     return virLockManagerAddResource(man, VIR_LOCK_RESOURCE_RUN, man->uuid, NULL, 0, &run,
@@ -344,10 +353,10 @@ virLockManagerEnsureObject(virLockManager *man, GError **error)
 
     if (man->objectMade)
         return TRUE;
-    if (!virLockManagerEnsureRun(man, error)
-        || !man->plugin->driver.objectNew(man->plugin->data, &object,
-                                          attach ? VIR_LOCK_DRIVER_NEW_ATTACH : 0, &man->object,
-                                          error))
+    if (!virLockManagerEnsureRun(man, error) ||
+        !man->plugin->driver.objectNew(man->plugin->data, &object,
+                                       attach ? VIR_LOCK_DRIVER_NEW_ATTACH : 0,
+                                       &man->object, error))
         return FALSE;
     man->objectMade = TRUE;
     return TRUE;
@@ -364,8 +373,8 @@ virLockManagerPrepareChild(virLockManager *man, GError **error)
     if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_PREPARE_CHILD, NULL, error))
         return FALSE;
     return virLockManagerCallEnd(
-        &call, virLockManagerEnsureObject(man, error)
-                   && (!driver->prepareChild || driver->prepareChild(man->object, error)));
+        &call, virLockManagerEnsureObject(man, error) &&
+                   (!driver->prepareChild || driver->prepareChild(man->object, error)));
 }
 
 /* In the forked child: no lock may be taken (another thread of the parent may have had it) and
@@ -407,8 +416,9 @@ virLockManagerGetChild(virLockManager *man, GError **error)
     state = man->state;
     pid = man->pid;
     g_mutex_unlock(&man->lock);
-    if (virLockManagerStateNext(state, VIR_LOCK_CALL_GET_CHILD) != VIR_LOCK_STATE_FORBIDDEN
-        && pid > 0)
+    if (virLockManagerStateNext(state, VIR_LOCK_CALL_GET_CHILD) !=
+            VIR_LOCK_STATE_FORBIDDEN &&
+        pid > 0)
         return pid;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
                 "GetChild: the process of guest '%s' is not known yet (state %s)",
@@ -421,8 +431,8 @@ virLockManagerGetChild(virLockManager *man, GError **error)
 #define SHUTDOWN_POLL_USEC (5 * G_TIME_SPAN_MILLISECOND)
 
 static gboolean
-virLockManagerShutdownPause(virLockManager *man, const virLockWait *wait, const char *holder,
-                            GError **error)
+virLockManagerShutdownPause(virLockManager *man, const virLockWait *wait,
+                            const char *holder, GError **error)
 {
     if (g_cancellable_is_cancelled(wait->cancellable)) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED,
@@ -432,7 +442,8 @@ virLockManagerShutdownPause(virLockManager *man, const virLockWait *wait, const 
     }
     if (g_get_monotonic_time() + SHUTDOWN_POLL_USEC >= wait->deadlineUsec) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
-                    "process %d of guest '%s' still has %s", (int)man->pid, man->name, holder);
+                    "process %d of guest '%s' still has %s", (int)man->pid, man->name,
+                    holder);
         return FALSE;
     }
     g_usleep(SHUTDOWN_POLL_USEC);
@@ -449,7 +460,8 @@ virLockManagerLeaseNames(virLockManager *man, GPtrArray *leases)
         virLockManagerResource *resource = virLockManagerFindLease(man, lease->name);
 
         g_string_append_printf(text, "%s%s%s", text->len ? ", " : "",
-                               lease->hold == VIR_LOCK_HOLD_BRIDGE ? "the bridge of " : "",
+                               lease->hold == VIR_LOCK_HOLD_BRIDGE ? "the bridge of "
+                                                                   : "",
                                resource ? resource->label : lease->name);
     }
     return g_string_free(g_steal_pointer(&text), FALSE);
@@ -518,8 +530,8 @@ virLockManagerEnd(virLockManager *man, const virLockWait *wait, GError **error)
         const virLockDriverResource *resource = held->pdata[i];
 
         /* who reads beside us can not be told from us */
-        if (resource->mode == VIR_LOCK_MODE_EXCLUSIVE
-            && !virLockManagerAwaitFree(man, resource, wait, error))
+        if (resource->mode == VIR_LOCK_MODE_EXCLUSIVE &&
+            !virLockManagerAwaitFree(man, resource, wait, error))
             return FALSE;
     }
     virLockManagerMark(man, held, VIR_LOCK_HOLD_NONE);

@@ -38,7 +38,7 @@ typedef enum {
     VIR_LOCK_CALL_REGISTER_CHILD,
     VIR_LOCK_CALL_ACQUIRE_OBJECT,
     VIR_LOCK_CALL_ACQUIRE_SUPERVISED, /* AcquireObject after GetSupervisorArgs */
-    VIR_LOCK_CALL_RESERVE_OBJECT, /* AcquireObject under NEW_MIGRATE */
+    VIR_LOCK_CALL_RESERVE_OBJECT,     /* AcquireObject under NEW_MIGRATE */
     VIR_LOCK_CALL_ACQUIRE_RESOURCE,
     VIR_LOCK_CALL_RELEASE_RESOURCE,
     VIR_LOCK_CALL_CONVERT_RESOURCE,
@@ -92,9 +92,9 @@ struct _virLockManager {
     gboolean supervised; /* GetSupervisorArgs was called */
 
     gboolean objectMade;
-    gpointer object;  /* the plugin's objectData */
-    guint askers;     /* renewal checks that use it just now, without the turn */
-    gboolean doomed;  /* the last asker frees it */
+    gpointer object;    /* the plugin's objectData */
+    guint askers;       /* renewal checks that use it just now, without the turn */
+    gboolean doomed;    /* the last asker frees it */
     GPtrArray *watches; /* GSource, not owned */
 };
 
@@ -128,13 +128,14 @@ gboolean virLockManagerCheckOwner(virLockManager *man, virLockManagerCallKind ki
 virLockManager *virLockManagerRef(virLockManager *man);
 void virLockManagerUnref(virLockManager *man);
 /** "uuid" and "name" are known, the run lease is registered, the plugin has its object. */
-gboolean virLockManagerEnsureObject(virLockManager *man, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virLockManagerEnsureObject(virLockManager *man,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Borrows the plugin's object for a call that does not wait for its turn; FALSE: there is none
  * any more. */
 gboolean virLockManagerBorrowObject(virLockManager *man) G_GNUC_WARN_UNUSED_RESULT;
 void virLockManagerReturnObject(virLockManager *man);
-gboolean virLockManagerEnsureRun(virLockManager *man, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virLockManagerEnsureRun(virLockManager *man,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- resource.c --------------------------------------------------------------------------- */
 
@@ -143,13 +144,13 @@ void virLockManagerResourceFree(virLockManagerResource *resource);
  * an existing one serves. */
 gboolean virLockManagerAddResource(virLockManager *man, virLockResourceType type,
                                    const char *name, const virLockManagerParam *params,
-                                   guint flags, virLockManagerResource **added, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                                   guint flags, virLockManagerResource **added,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void virLockManagerRemoveResource(virLockManager *man, virLockManagerResource *resource);
 /** STATE if there is none. */
-virLockManagerResource *virLockManagerFindResource(virLockManager *man,
-                                                   virLockResourceType type, const char *name,
-                                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+virLockManagerResource *
+virLockManagerFindResource(virLockManager *man, virLockResourceType type,
+                           const char *name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 virLockManagerResource *virLockManagerFindLease(virLockManager *man, const char *lease);
 virLockManagerResource *virLockManagerRunResource(virLockManager *man);
 /** Copies of the driver resources of all for which @wanted is true (NULL: all), in order.
@@ -170,14 +171,15 @@ void virLockManagerMark(virLockManager *man, GPtrArray *selected, virLockHold ho
  * it. */
 void virLockManagerUndoWait(virLockWait *wait);
 /** Who used the lease last, for a STALE message: "guest 'web' on host 'beta' at 09:14:02". */
-char *virLockManagerDescribeUse(virLockManager *man, const virLockDriverResource *resource,
+char *virLockManagerDescribeUse(virLockManager *man,
+                                const virLockDriverResource *resource,
                                 const virLockWait *wait);
 gboolean virLockManagerInquireDriver(virLockManager *man, GPtrArray **leases,
-                                     const virLockWait *wait, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                                     const virLockWait *wait,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** LOST, naming them, if @leases (from the backend) lacks one of our leases as it is held. */
-gboolean virLockManagerVerifyHeld(virLockManager *man, GPtrArray *leases, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virLockManagerVerifyHeld(virLockManager *man, GPtrArray *leases,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The entry of @leases with this name and hold, or NULL. */
 const virLockLease *virLockManagerFindHeld(GPtrArray *leases, const char *name,
                                            virLockHold hold);
@@ -192,7 +194,7 @@ gboolean virLockManagerAwaitSupervised(virLockManager *man, const virLockWait *w
 /* --- migrate.c ---------------------------------------------------------------------------- */
 
 /** AcquireObject of NEW_MIGRATE. */
-gboolean virLockManagerReserve(virLockManager *man, const virLockWait *wait, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virLockManagerReserve(virLockManager *man, const virLockWait *wait,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

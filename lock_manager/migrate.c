@@ -18,8 +18,8 @@
 
 /* The owner of the run lease tells us our own host id and generation. */
 static gboolean
-virLockManagerTicketSource(virLockManager *man, virLockTicket *ticket, const virLockWait *wait,
-                           GError **error)
+virLockManagerTicketSource(virLockManager *man, virLockTicket *ticket,
+                           const virLockWait *wait, GError **error)
 {
     const virLockDriver *driver = &man->plugin->driver;
     virLockManagerResource *run = virLockManagerRunResource(man);
@@ -37,7 +37,8 @@ virLockManagerTicketSource(virLockManager *man, virLockTicket *ticket, const vir
             continue;
         ticket->hostId = owner->hostId;
         ticket->generation = owner->generation;
-        ticket->hostName = g_strdup(virLockConfigGet(man->plugin->config, "host", "name"));
+        ticket->hostName =
+            g_strdup(virLockConfigGet(man->plugin->config, "host", "name"));
         return TRUE;
     }
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_LOST,
@@ -57,26 +58,28 @@ virLockManagerCheckOwnEpoch(virLockManager *man, virLockManagerResource *resourc
 
     if (!driver->useRead(man->plugin->data, &resource->driver, 0, &raw, wait, error))
         return FALSE;
-    uses = virLockManagerAdoptArray(raw, sizeof(virLockUse), (GDestroyNotify)virLockUseFree);
+    uses =
+        virLockManagerAdoptArray(raw, sizeof(virLockUse), (GDestroyNotify)virLockUseFree);
     epoch = uses->len > 0 ? ((virLockUse *)uses->pdata[0])->epoch : 0;
     if (epoch == resource->driver.epoch)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
-                "%s has epoch %" G_GUINT64_FORMAT ", guest '%s' used it at %" G_GUINT64_FORMAT,
+                "%s has epoch %" G_GUINT64_FORMAT
+                ", guest '%s' used it at %" G_GUINT64_FORMAT,
                 resource->label, epoch, man->name, resource->driver.epoch);
     return FALSE;
 }
 
 static gboolean
-virLockManagerTicketLeases(virLockManager *man, virLockTicket *ticket, const virLockWait *wait,
-                           GError **error)
+virLockManagerTicketLeases(virLockManager *man, virLockTicket *ticket,
+                           const virLockWait *wait, GError **error)
 {
     for (guint i = 0; i < man->resources->len; i++) {
         virLockManagerResource *resource = man->resources->pdata[i];
         virLockTicketLease *lease = virLockTicketAddLease(ticket, resource->lease);
 
-        if (virLockManagerIsExclusive(resource)
-            && !virLockManagerCheckOwnEpoch(man, resource, wait, error))
+        if (virLockManagerIsExclusive(resource) &&
+            !virLockManagerCheckOwnEpoch(man, resource, wait, error))
             return FALSE;
         lease->type = resource->driver.type;
         lease->mode = resource->driver.mode;
@@ -97,10 +100,10 @@ virLockManagerMakeTicket(virLockManager *man, const char *uri, const virLockWait
     ticket->uuid = g_strdup(man->uuid);
     ticket->guestName = g_strdup(man->name);
     ticket->uri = g_strdup(uri);
-    if (!virLockManagerInquireDriver(man, &leases, wait, error)
-        || !virLockManagerVerifyHeld(man, leases, error)
-        || !virLockManagerTicketSource(man, ticket, wait, error)
-        || !virLockManagerTicketLeases(man, ticket, wait, error))
+    if (!virLockManagerInquireDriver(man, &leases, wait, error) ||
+        !virLockManagerVerifyHeld(man, leases, error) ||
+        !virLockManagerTicketSource(man, ticket, wait, error) ||
+        !virLockManagerTicketLeases(man, ticket, wait, error))
         return FALSE;
     virLockTicketFree(man->ticket);
     man->ticket = g_steal_pointer(&ticket);
@@ -108,8 +111,8 @@ virLockManagerMakeTicket(virLockManager *man, const char *uri, const virLockWait
 }
 
 gboolean
-virLockManagerPrepareMigrate(virLockManager *man, const char *uri, guint flags, char **ticket,
-                             const virLockWait *wait, GError **error)
+virLockManagerPrepareMigrate(virLockManager *man, const char *uri, guint flags,
+                             char **ticket, const virLockWait *wait, GError **error)
 {
     virLockManagerCall call;
     gboolean ok;
@@ -122,8 +125,9 @@ virLockManagerPrepareMigrate(virLockManager *man, const char *uri, guint flags, 
                     "PrepareMigrate: flags %#x are not known", flags);
         return virLockManagerCallEnd(&call, FALSE);
     }
-    ok = virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_MIGRATE, "PrepareMigrate", error)
-         && virLockManagerMakeTicket(man, uri, &call.wait, error);
+    ok = virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_MIGRATE, "PrepareMigrate",
+                                     error) &&
+         virLockManagerMakeTicket(man, uri, &call.wait, error);
     if (ok)
         *ticket = virLockTicketFormat(man->ticket);
     return virLockManagerCallEnd(&call, ok);
@@ -142,8 +146,8 @@ virLockManagerTakeBack(virLockManager *man, const virLockWait *wait, GError **er
     gboolean ours;
 
     if (!driver->reserve(man->object, bridge, 1, wait, error)) {
-        g_prefix_error(error, "guest '%s' cannot be taken back from its destination: ",
-                       man->name);
+        g_prefix_error(
+            error, "guest '%s' cannot be taken back from its destination: ", man->name);
         return FALSE;
     }
     ours = virLockManagerCheckOwnEpoch(man, run, wait, error);
@@ -161,9 +165,10 @@ virLockManagerCompleteMigrateOut(virLockManager *man, guint flags, char **cookie
 
     if (cookie)
         *cookie = NULL;
-    if (!virLockManagerCallBegin(
-            &call, man, cancel ? VIR_LOCK_CALL_MIGRATE_OUT_CANCEL : VIR_LOCK_CALL_MIGRATE_OUT,
-            wait, error))
+    if (!virLockManagerCallBegin(&call, man,
+                                 cancel ? VIR_LOCK_CALL_MIGRATE_OUT_CANCEL
+                                        : VIR_LOCK_CALL_MIGRATE_OUT,
+                                 wait, error))
         return FALSE;
     if (cancel && man->state == VIR_LOCK_STATE_YIELDED)
         ok = virLockManagerTakeBack(man, &call.wait, error);
@@ -192,11 +197,12 @@ virLockManagerMatchTicket(virLockManager *man, GError **error)
         const virLockTicketLease *lease = ticket->leases->pdata[i];
 
         if (!virLockManagerFindLease(man, lease->name)) {
-            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                        "guest '%s' has '%s' on host '%s', but here no resource of it is the "
-                        "same (lease %s)",
-                        man->name, lease->path ? lease->path : "?", ticket->hostName,
-                        lease->name);
+            g_set_error(
+                error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "guest '%s' has '%s' on host '%s', but here no resource of it is the "
+                "same (lease %s)",
+                man->name, lease->path ? lease->path : "?", ticket->hostName,
+                lease->name);
             return FALSE;
         }
     }
@@ -204,12 +210,13 @@ virLockManagerMatchTicket(virLockManager *man, GError **error)
         const virLockManagerResource *resource = man->resources->pdata[i];
         const virLockTicketLease *lease = virLockTicketFindLease(ticket, resource->lease);
 
-        if (!lease || lease->mode != resource->driver.mode
-            || lease->type != resource->driver.type) {
+        if (!lease || lease->mode != resource->driver.mode ||
+            lease->type != resource->driver.type) {
             g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                         "%s of guest '%s' is not what the guest has on host '%s' (%s)",
                         resource->label, man->name, ticket->hostName,
-                        lease ? "it is used in another way there" : "it has no such resource");
+                        lease ? "it is used in another way there"
+                              : "it has no such resource");
             return FALSE;
         }
     }
@@ -219,9 +226,9 @@ virLockManagerMatchTicket(virLockManager *man, GError **error)
 static gboolean
 virLockManagerIsSource(virLockManager *man, const virLockOwner *owner)
 {
-    return owner->hold == VIR_LOCK_HOLD_LEASE && owner->hostId == man->ticket->hostId
-           && owner->generation == man->ticket->generation
-           && (!owner->guestUuid || g_str_equal(owner->guestUuid, man->uuid));
+    return owner->hold == VIR_LOCK_HOLD_LEASE && owner->hostId == man->ticket->hostId &&
+           owner->generation == man->ticket->generation &&
+           (!owner->guestUuid || g_str_equal(owner->guestUuid, man->uuid));
 }
 
 /* With the bridge in hand: the lease itself is still the source's, at the ticket's epoch. */
@@ -243,10 +250,11 @@ virLockManagerCheckSource(virLockManager *man, const virLockDriverResource *reso
             if (virLockManagerIsSource(man, owners->pdata[i]))
                 return TRUE;
     who = virLockManagerDescribeUse(man, resource, wait);
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
-                "%s is not any more as host '%s' said: last used by %s, epoch %" G_GUINT64_FORMAT
-                " (ticket %" G_GUINT64_FORMAT ")",
-                resource->label, man->ticket->hostName, who, resource->epoch, lease->epoch);
+    g_set_error(
+        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
+        "%s is not any more as host '%s' said: last used by %s, epoch %" G_GUINT64_FORMAT
+        " (ticket %" G_GUINT64_FORMAT ")",
+        resource->label, man->ticket->hostName, who, resource->epoch, lease->epoch);
     return FALSE;
 }
 
@@ -262,8 +270,8 @@ virLockManagerUnreserve(virLockManager *man, GPtrArray *bridges, GPtrArray *shar
         ok = driver->unreserve(man->object, (virLockDriverResource **)bridges->pdata,
                                bridges->len, wait, error);
     if (ok && shared->len > 0)
-        ok = driver->release(man->object, (virLockDriverResource **)shared->pdata, shared->len,
-                             wait, error);
+        ok = driver->release(man->object, (virLockDriverResource **)shared->pdata,
+                             shared->len, wait, error);
     return ok;
 }
 
@@ -278,7 +286,8 @@ virLockManagerUndoReserve(virLockManager *man, GPtrArray *bridges, GPtrArray *sh
     virLockManagerUndoWait(&wait);
     if (virLockManagerUnreserve(man, bridges, shared, &wait, &undo))
         return FALSE;
-    g_prefix_error(error, "the reservation of guest '%s' could not be given back (%s) after: ",
+    g_prefix_error(error,
+                   "the reservation of guest '%s' could not be given back (%s) after: ",
                    man->name, undo->message);
     if (error && *error)
         (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
@@ -295,12 +304,12 @@ virLockManagerReserve(virLockManager *man, const virLockWait *wait, GError **err
 
     if (!virLockManagerMatchTicket(man, error))
         return FALSE;
-    if (shared->len > 0
-        && !driver->acquire(man->object, (virLockDriverResource **)shared->pdata, shared->len,
-                            0, wait, error))
+    if (shared->len > 0 &&
+        !driver->acquire(man->object, (virLockDriverResource **)shared->pdata,
+                         shared->len, 0, wait, error))
         return FALSE;
-    if (!driver->reserve(man->object, (virLockDriverResource **)bridges->pdata, bridges->len,
-                         wait, error))
+    if (!driver->reserve(man->object, (virLockDriverResource **)bridges->pdata,
+                         bridges->len, wait, error))
         return virLockManagerUndoReserve(man, none, shared, error);
     for (guint i = 0; i < bridges->len; i++)
         if (!virLockManagerCheckSource(man, bridges->pdata[i], wait, error))
@@ -323,20 +332,22 @@ virLockManagerTakeOver(virLockManager *man, const char *cookie, const virLockWai
 
     if (!cookie) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "guest '%s' cannot run here without the word of its source", man->name);
+                    "guest '%s' cannot run here without the word of its source",
+                    man->name);
         return FALSE;
     }
-    if (!virLockCookieCheck(cookie, man->ticket, error)
-        || !virLockManagerInquireDriver(man, &leases, wait, error)
-        || !virLockManagerVerifyHeld(man, leases, error)
-        || !man->plugin->driver.useAdvance(man->object, (virLockDriverResource **)one->pdata, 1,
-                                           wait, error))
+    if (!virLockCookieCheck(cookie, man->ticket, error) ||
+        !virLockManagerInquireDriver(man, &leases, wait, error) ||
+        !virLockManagerVerifyHeld(man, leases, error) ||
+        !man->plugin->driver.useAdvance(man->object, (virLockDriverResource **)one->pdata,
+                                        1, wait, error))
         return FALSE;
     if (copy->epoch != epoch + 1) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
-                    "guest '%s' was used elsewhere while it moved (epoch %" G_GUINT64_FORMAT
-                    " after %" G_GUINT64_FORMAT ")",
-                    man->name, copy->epoch, epoch);
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
+            "guest '%s' was used elsewhere while it moved (epoch %" G_GUINT64_FORMAT
+            " after %" G_GUINT64_FORMAT ")",
+            man->name, copy->epoch, epoch);
         return FALSE;
     }
     virLockManagerMark(man, one, VIR_LOCK_HOLD_BRIDGE);
@@ -364,9 +375,10 @@ virLockManagerCompleteMigrateIn(virLockManager *man, const char *cookie, guint f
     gboolean cancel = (flags & VIR_LOCK_MANAGER_MIGRATE_CANCEL) != 0;
     virLockManagerCall call;
 
-    if (!virLockManagerCallBegin(
-            &call, man, cancel ? VIR_LOCK_CALL_MIGRATE_IN_CANCEL : VIR_LOCK_CALL_MIGRATE_IN,
-            wait, error))
+    if (!virLockManagerCallBegin(&call, man,
+                                 cancel ? VIR_LOCK_CALL_MIGRATE_IN_CANCEL
+                                        : VIR_LOCK_CALL_MIGRATE_IN,
+                                 wait, error))
         return FALSE;
     return virLockManagerCallEnd(
         &call, cancel ? virLockManagerGiveBack(man, &call.wait, error)
@@ -388,8 +400,8 @@ virLockManagerNoteSettled(virLockManager *man, GPtrArray *bridges)
     for (guint i = 0; i < bridges->len; i++) {
         const virLockDriverResource *copy = bridges->pdata[i];
 
-        if (virLockManagerFindHeld(leases, copy->name, VIR_LOCK_HOLD_LEASE)
-            && !virLockManagerFindHeld(leases, copy->name, VIR_LOCK_HOLD_BRIDGE)) {
+        if (virLockManagerFindHeld(leases, copy->name, VIR_LOCK_HOLD_LEASE) &&
+            !virLockManagerFindHeld(leases, copy->name, VIR_LOCK_HOLD_BRIDGE)) {
             g_autoptr(GPtrArray) one =
                 virLockManagerSelectOne(virLockManagerFindLease(man, copy->name));
 
@@ -408,9 +420,9 @@ virLockManagerSettle(virLockManager *man, const virLockWait *wait, GError **erro
     if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_SETTLE, wait, error))
         return FALSE;
     bridges = virLockManagerSelect(man, virLockManagerIsBridge);
-    ok = bridges->len == 0
-         || man->plugin->driver.settle(man->object, (virLockDriverResource **)bridges->pdata,
-                                       bridges->len, &call.wait, error);
+    ok = bridges->len == 0 ||
+         man->plugin->driver.settle(man->object, (virLockDriverResource **)bridges->pdata,
+                                    bridges->len, &call.wait, error);
     if (ok)
         virLockManagerMark(man, bridges, VIR_LOCK_HOLD_LEASE);
     else

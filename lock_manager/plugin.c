@@ -71,8 +71,8 @@ virLockManagerPluginFile(const char *name, GError **error)
         return g_strdup(name);
     base = g_strconcat(name, ".so", NULL);
     path = g_build_filename(virLockConfigPluginDir(), base, NULL);
-    if (*name && !strchr(name, '/') && *name != '.'
-        && g_file_test(path, G_FILE_TEST_IS_REGULAR))
+    if (*name && !strchr(name, '/') && *name != '.' &&
+        g_file_test(path, G_FILE_TEST_IS_REGULAR))
         return g_steal_pointer(&path);
     names = virLockManagerPluginNames();
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
@@ -91,7 +91,8 @@ virLockManagerPluginOpen(virLockManagerPlugin *plugin, GError **error)
 
     if (!module) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "cannot load the lock manager plugin %s: %s", plugin->path, dlerror());
+                    "cannot load the lock manager plugin %s: %s", plugin->path,
+                    dlerror());
         return FALSE;
     }
     get = (virLockDriverGetFunc)dlsym(module, VIR_LOCK_DRIVER_SYMBOL);
@@ -108,7 +109,8 @@ virLockManagerPluginOpen(virLockManagerPlugin *plugin, GError **error)
 
 /* "sanlock.so" has to call itself sanlock: its group of the configuration has that name. */
 static gboolean
-virLockManagerPluginCheckName(virLockManagerPlugin *plugin, const char *name, GError **error)
+virLockManagerPluginCheckName(virLockManagerPlugin *plugin, const char *name,
+                              GError **error)
 {
     if (g_path_is_absolute(name) || g_str_equal(name, plugin->driver.name))
         return TRUE;
@@ -178,10 +180,10 @@ virLockManagerPluginLoad(virLockConfig *config, const char *name, GError **error
     virLockTurnInit(&plugin->all);
     if (!name)
         name = virLockConfigGet(config, "lock", "plugin");
-    if (!(plugin->path = virLockManagerPluginFile(name, error))
-        || !virLockManagerPluginOpen(plugin, error)
-        || !virLockManagerPluginCheckName(plugin, name, error)
-        || !virLockManagerPluginInit(plugin, error))
+    if (!(plugin->path = virLockManagerPluginFile(name, error)) ||
+        !virLockManagerPluginOpen(plugin, error) ||
+        !virLockManagerPluginCheckName(plugin, name, error) ||
+        !virLockManagerPluginInit(plugin, error))
         return NULL;
     virLockManagerPluginDescribe(plugin);
     return g_steal_pointer(&plugin);

@@ -27,15 +27,15 @@ struct _virLockManagerPlugin {
 };
 
 gboolean virLockManagerPluginEnter(virLockManagerPlugin *plugin, const char *what,
-                                   const virLockWait *wait, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                                   const virLockWait *wait,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void virLockManagerPluginLeave(virLockManagerPlugin *plugin);
 
 /** Checks driver->structSize and the rest of the ABI of what a module returned and copies it
  * to @copy. CONFIG names @path and what is wrong. */
 gboolean virLockManagerDriverNegotiate(const virLockDriver *driver, const char *path,
-                                       virLockDriver *copy, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                                       virLockDriver *copy,
+                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /**
  * virLockManagerAdoptArray:
@@ -47,7 +47,7 @@ gboolean virLockManagerDriverNegotiate(const virLockDriver *driver, const char *
 GPtrArray *virLockManagerAdoptArray(GPtrArray *array, gsize elementSize,
                                     GDestroyNotify freeFunc) G_GNUC_WARN_UNUSED_RESULT;
 /** The same for one struct. */
-gpointer virLockManagerAdoptStruct(gpointer element, gsize elementSize)
-    G_GNUC_WARN_UNUSED_RESULT;
+gpointer virLockManagerAdoptStruct(gpointer element,
+                                   gsize elementSize) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

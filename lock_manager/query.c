@@ -11,12 +11,13 @@
 
 /* Resolves the bounds and enters the plugin. */
 static gboolean
-virLockManagerQueryBegin(virLockManagerPlugin *plugin, guint64 capability, const char *what,
-                         const virLockWait *wait, virLockWait *bounds, GError **error)
+virLockManagerQueryBegin(virLockManagerPlugin *plugin, guint64 capability,
+                         const char *what, const virLockWait *wait, virLockWait *bounds,
+                         GError **error)
 {
     virLockWaitResolve(wait, bounds);
-    return virLockManagerPluginRequire(plugin, capability, what, error)
-           && virLockManagerPluginEnter(plugin, what, bounds, error);
+    return virLockManagerPluginRequire(plugin, capability, what, error) &&
+           virLockManagerPluginEnter(plugin, what, bounds, error);
 }
 
 /* --- owners and use records --------------------------------------------------------------- */
@@ -36,15 +37,16 @@ virLockManagerNamedResource(virLockResourceType type, const char *lease, const c
 }
 
 static GPtrArray *
-virLockManagerQueryResource(virLockManagerPlugin *plugin, const virLockDriverResource *resource,
+virLockManagerQueryResource(virLockManagerPlugin *plugin,
+                            const virLockDriverResource *resource,
                             const virLockWait *wait, GError **error)
 {
     GPtrArray *raw = NULL;
     virLockWait bounds;
     gboolean ok;
 
-    if (!virLockManagerQueryBegin(plugin, VIR_LOCK_CAP_QUERY_OWNER, "QueryOwner", wait, &bounds,
-                                  error))
+    if (!virLockManagerQueryBegin(plugin, VIR_LOCK_CAP_QUERY_OWNER, "QueryOwner", wait,
+                                  &bounds, error))
         return NULL;
     ok = plugin->driver.queryOwner(plugin->data, resource, &raw, &bounds, error);
     virLockManagerPluginLeave(plugin);
@@ -71,11 +73,13 @@ virLockManagerCheckLeaseName(const char *lease, GError **error)
 {
     gsize length = strspn(lease, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "._-");
 
-    if (length > 0 && length <= VIR_LOCK_NAME_MAX && lease[length] == '\0' && *lease != '.')
+    if (length > 0 && length <= VIR_LOCK_NAME_MAX && lease[length] == '\0' &&
+        *lease != '.')
         return TRUE;
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "'%s' cannot be the name of a lease (1 to %d characters of A-Z a-z 0-9 . _ -)",
-                lease, VIR_LOCK_NAME_MAX);
+    g_set_error(
+        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+        "'%s' cannot be the name of a lease (1 to %d characters of A-Z a-z 0-9 . _ -)",
+        lease, VIR_LOCK_NAME_MAX);
     return FALSE;
 }
 
@@ -101,22 +105,25 @@ virLockManagerReadUse(virLockManagerPlugin *plugin, const char *lease, guint max
     virLockWait bounds;
     gboolean ok;
 
-    if (!virLockManagerCheckLeaseName(lease, error)
-        || !virLockManagerQueryBegin(plugin, VIR_LOCK_CAP_USE_RECORDS, "ReadUse", wait, &bounds,
-                                     error))
+    if (!virLockManagerCheckLeaseName(lease, error) ||
+        !virLockManagerQueryBegin(plugin, VIR_LOCK_CAP_USE_RECORDS, "ReadUse", wait,
+                                  &bounds, error))
         return NULL;
-    ok = plugin->driver.useRead(plugin->data, &resource, maxHistory, &raw, &bounds, error);
+    ok =
+        plugin->driver.useRead(plugin->data, &resource, maxHistory, &raw, &bounds, error);
     virLockManagerPluginLeave(plugin);
     if (!ok)
         return NULL;
-    return virLockManagerAdoptArray(raw, sizeof(virLockUse), (GDestroyNotify)virLockUseFree);
+    return virLockManagerAdoptArray(raw, sizeof(virLockUse),
+                                    (GDestroyNotify)virLockUseFree);
 }
 
 /* --- store and hosts ---------------------------------------------------------------------- */
 
 gboolean
-virLockManagerStoreCreate(virLockManagerPlugin *plugin, const virLockStoreOptions *options,
-                          const virLockWait *wait, GError **error)
+virLockManagerStoreCreate(virLockManagerPlugin *plugin,
+                          const virLockStoreOptions *options, const virLockWait *wait,
+                          GError **error)
 {
     virLockStoreOptions complete = {0};
     virLockWait bounds;
@@ -124,8 +131,8 @@ virLockManagerStoreCreate(virLockManagerPlugin *plugin, const virLockStoreOption
 
     memcpy(&complete, options, MIN(options->structSize, sizeof(complete)));
     complete.structSize = sizeof(complete);
-    if (!virLockManagerQueryBegin(plugin, VIR_LOCK_CAP_STORE, "StoreCreate", wait, &bounds,
-                                  error))
+    if (!virLockManagerQueryBegin(plugin, VIR_LOCK_CAP_STORE, "StoreCreate", wait,
+                                  &bounds, error))
         return FALSE;
     ok = plugin->driver.storeCreate(plugin->data, &complete, &bounds, error);
     virLockManagerPluginLeave(plugin);
@@ -140,8 +147,8 @@ virLockManagerStoreGetInfo(virLockManagerPlugin *plugin, const virLockWait *wait
     virLockWait bounds;
     gboolean ok;
 
-    if (!virLockManagerQueryBegin(plugin, VIR_LOCK_CAP_STORE, "StoreGetInfo", wait, &bounds,
-                                  error))
+    if (!virLockManagerQueryBegin(plugin, VIR_LOCK_CAP_STORE, "StoreGetInfo", wait,
+                                  &bounds, error))
         return NULL;
     ok = plugin->driver.storeInfo(plugin->data, &info, &bounds, error);
     virLockManagerPluginLeave(plugin);
@@ -168,7 +175,8 @@ virLockManagerQueryList(virLockManagerPlugin *plugin, const virLockManagerList *
     virLockWait bounds;
     gboolean ok;
 
-    if (!virLockManagerQueryBegin(plugin, list->capability, list->what, wait, &bounds, error))
+    if (!virLockManagerQueryBegin(plugin, list->capability, list->what, wait, &bounds,
+                                  error))
         return NULL;
     ok = list->func(plugin->data, &raw, &bounds, error);
     virLockManagerPluginLeave(plugin);
@@ -176,16 +184,19 @@ virLockManagerQueryList(virLockManagerPlugin *plugin, const virLockManagerList *
 }
 
 GPtrArray *
-virLockManagerStoreList(virLockManagerPlugin *plugin, const virLockWait *wait, GError **error)
+virLockManagerStoreList(virLockManagerPlugin *plugin, const virLockWait *wait,
+                        GError **error)
 {
-    const virLockManagerList list = {"StoreList", VIR_LOCK_CAP_STORE, plugin->driver.storeList,
-                                     sizeof(virLockOwner), (GDestroyNotify)virLockOwnerFree};
+    const virLockManagerList list = {"StoreList", VIR_LOCK_CAP_STORE,
+                                     plugin->driver.storeList, sizeof(virLockOwner),
+                                     (GDestroyNotify)virLockOwnerFree};
 
     return virLockManagerQueryList(plugin, &list, wait, error);
 }
 
 GPtrArray *
-virLockManagerStoreCheck(virLockManagerPlugin *plugin, const virLockWait *wait, GError **error)
+virLockManagerStoreCheck(virLockManagerPlugin *plugin, const virLockWait *wait,
+                         GError **error)
 {
     const virLockManagerList list = {"StoreCheck", VIR_LOCK_CAP_STORE,
                                      plugin->driver.storeCheck, sizeof(virLockFinding),
@@ -195,16 +206,19 @@ virLockManagerStoreCheck(virLockManagerPlugin *plugin, const virLockWait *wait, 
 }
 
 GPtrArray *
-virLockManagerHostList(virLockManagerPlugin *plugin, const virLockWait *wait, GError **error)
+virLockManagerHostList(virLockManagerPlugin *plugin, const virLockWait *wait,
+                       GError **error)
 {
-    const virLockManagerList list = {"HostList", VIR_LOCK_CAP_HOSTS, plugin->driver.hostList,
-                                     sizeof(virLockHost), (GDestroyNotify)virLockHostFree};
+    const virLockManagerList list = {"HostList", VIR_LOCK_CAP_HOSTS,
+                                     plugin->driver.hostList, sizeof(virLockHost),
+                                     (GDestroyNotify)virLockHostFree};
 
     return virLockManagerQueryList(plugin, &list, wait, error);
 }
 
 GPtrArray *
-virLockManagerDiagnose(virLockManagerPlugin *plugin, const virLockWait *wait, GError **error)
+virLockManagerDiagnose(virLockManagerPlugin *plugin, const virLockWait *wait,
+                       GError **error)
 {
     const virLockManagerList list = {"Diagnose", 0, plugin->driver.diagnose,
                                      sizeof(virLockFinding),
@@ -232,13 +246,17 @@ virLockManagerHostCall(virLockManagerPlugin *plugin, const char *what,
 }
 
 gboolean
-virLockManagerHostJoin(virLockManagerPlugin *plugin, const virLockWait *wait, GError **error)
+virLockManagerHostJoin(virLockManagerPlugin *plugin, const virLockWait *wait,
+                       GError **error)
 {
-    return virLockManagerHostCall(plugin, "HostJoin", plugin->driver.hostJoin, wait, error);
+    return virLockManagerHostCall(plugin, "HostJoin", plugin->driver.hostJoin, wait,
+                                  error);
 }
 
 gboolean
-virLockManagerHostLeave(virLockManagerPlugin *plugin, const virLockWait *wait, GError **error)
+virLockManagerHostLeave(virLockManagerPlugin *plugin, const virLockWait *wait,
+                        GError **error)
 {
-    return virLockManagerHostCall(plugin, "HostLeave", plugin->driver.hostLeave, wait, error);
+    return virLockManagerHostCall(plugin, "HostLeave", plugin->driver.hostLeave, wait,
+                                  error);
 }

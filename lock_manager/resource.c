@@ -21,8 +21,8 @@
 static gboolean
 virLockManagerIsPlain(const char *text, gsize max)
 {
-    return *text && strlen(text) <= max
-           && strspn(text, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "._-") == strlen(text);
+    return *text && strlen(text) <= max &&
+           strspn(text, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "._-") == strlen(text);
 }
 
 static char *
@@ -31,7 +31,8 @@ virLockManagerRunName(const char *uuid, char **why, GError **error)
     g_autofree char *lower = g_ascii_strdown(uuid, -1);
 
     if (!g_uuid_string_is_valid(uuid)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "'%s' is not a UUID", uuid);
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "'%s' is not a UUID",
+                    uuid);
         return NULL;
     }
     if (why)
@@ -40,7 +41,8 @@ virLockManagerRunName(const char *uuid, char **why, GError **error)
 }
 
 static char *
-virLockManagerDiskName(virLockConfig *config, const char *path, char **why, GError **error)
+virLockManagerDiskName(virLockConfig *config, const char *path, char **why,
+                       GError **error)
 {
     gboolean local = g_str_equal(virLockConfigGet(config, "host", "identity"), "local");
     g_autofree char *identity = virIdentityOfPath(path, local, why, error);
@@ -68,8 +70,8 @@ virLockManagerKeyName(const char *key, char **why, GError **error)
 }
 
 char *
-virLockManagerResourceName(virLockConfig *config, virLockResourceType type, const char *name,
-                           char **why, GError **error)
+virLockManagerResourceName(virLockConfig *config, virLockResourceType type,
+                           const char *name, char **why, GError **error)
 {
     if (why)
         *why = NULL;
@@ -97,8 +99,8 @@ typedef struct _virLockManagerLeaseParams {
 
 static gboolean
 virLockManagerReadParams(virLockResourceType type, const char *name,
-                         const virLockManagerParam *params, virLockManagerLeaseParams *out,
-                         GError **error)
+                         const virLockManagerParam *params,
+                         virLockManagerLeaseParams *out, GError **error)
 {
     memset(out, 0, sizeof(*out));
     for (; params && params->key; params++) {
@@ -118,10 +120,11 @@ virLockManagerReadParams(virLockResourceType type, const char *name,
         *where = params->value;
     }
     if (out->lockspace && !virLockManagerIsPlain(out->lockspace, VIR_LOCK_NAME_MAX)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "lease '%s': '%s' cannot be the name of a lockspace (1 to %d characters of "
-                    "A-Z a-z 0-9 . _ -)",
-                    name, out->lockspace, VIR_LOCK_NAME_MAX);
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+            "lease '%s': '%s' cannot be the name of a lockspace (1 to %d characters of "
+            "A-Z a-z 0-9 . _ -)",
+            name, out->lockspace, VIR_LOCK_NAME_MAX);
         return FALSE;
     }
     return TRUE;
@@ -195,24 +198,27 @@ static gboolean
 virLockManagerJoinResource(virLockManager *man, virLockManagerResource *resource,
                            const char *name, guint flags, GError **error)
 {
-    if (resource->flags == VIR_LOCK_MANAGER_RESOURCE_READONLY
-        && flags == VIR_LOCK_MANAGER_RESOURCE_READONLY) {
+    if (resource->flags == VIR_LOCK_MANAGER_RESOURCE_READONLY &&
+        flags == VIR_LOCK_MANAGER_RESOURCE_READONLY) {
         g_mutex_lock(&man->lock);
         g_ptr_array_add(resource->users, g_strdup(name));
         g_mutex_unlock(&man->lock);
         return TRUE;
     }
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "guest '%s' has the same resource twice: '%s' and '%s' are one (lease %s), and "
-                "not both are read-only",
-                man->name, (char *)resource->users->pdata[0], name, resource->lease);
+    g_set_error(
+        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+        "guest '%s' has the same resource twice: '%s' and '%s' are one (lease %s), and "
+        "not both are read-only",
+        man->name, (char *)resource->users->pdata[0], name, resource->lease);
     return FALSE;
 }
 
 static gboolean
-virLockManagerCheckFlags(virLockManager *man, const char *name, guint flags, GError **error)
+virLockManagerCheckFlags(virLockManager *man, const char *name, guint flags,
+                         GError **error)
 {
-    const guint known = VIR_LOCK_MANAGER_RESOURCE_READONLY | VIR_LOCK_MANAGER_RESOURCE_SHARED;
+    const guint known =
+        VIR_LOCK_MANAGER_RESOURCE_READONLY | VIR_LOCK_MANAGER_RESOURCE_SHARED;
     g_autofree char *what = NULL;
 
     if (flags & ~known) {
@@ -236,10 +242,10 @@ virLockManagerAddResource(virLockManager *man, virLockResourceType type, const c
     g_autofree char *leaseName = NULL;
 
     *added = NULL;
-    if (!virLockManagerCheckFlags(man, name, flags, error)
-        || !virLockManagerReadParams(type, name, params, &lease, error)
-        || !(leaseName =
-                 virLockManagerResourceName(man->plugin->config, type, name, NULL, error)))
+    if (!virLockManagerCheckFlags(man, name, flags, error) ||
+        !virLockManagerReadParams(type, name, params, &lease, error) ||
+        !(leaseName =
+              virLockManagerResourceName(man->plugin->config, type, name, NULL, error)))
         return FALSE;
     resource = virLockManagerFindLease(man, leaseName);
     if (resource)
@@ -283,8 +289,8 @@ virLockManagerRunResource(virLockManager *man)
 }
 
 virLockManagerResource *
-virLockManagerFindResource(virLockManager *man, virLockResourceType type, const char *name,
-                           GError **error)
+virLockManagerFindResource(virLockManager *man, virLockResourceType type,
+                           const char *name, GError **error)
 {
     g_autofree char *lease = NULL;
     virLockManagerResource *resource;
@@ -292,8 +298,8 @@ virLockManagerFindResource(virLockManager *man, virLockResourceType type, const 
     /* by the name that it was registered under: an image may have been renamed or removed */
     for (guint i = 0; i < man->resources->len; i++) {
         resource = man->resources->pdata[i];
-        if (resource->driver.type == type
-            && g_ptr_array_find_with_equal_func(resource->users, name, g_str_equal, NULL))
+        if (resource->driver.type == type &&
+            g_ptr_array_find_with_equal_func(resource->users, name, g_str_equal, NULL))
             return resource;
     }
     lease = virLockManagerResourceName(man->plugin->config, type, name, NULL, NULL);
@@ -377,17 +383,20 @@ virLockManagerMark(virLockManager *man, GPtrArray *selected, virLockHold hold)
 /* --- public ------------------------------------------------------------------------------- */
 
 gboolean
-virLockManagerRegisterResource(virLockManager *man, virLockResourceType type, const char *name,
-                               const virLockManagerParam *params, guint flags, GError **error)
+virLockManagerRegisterResource(virLockManager *man, virLockResourceType type,
+                               const char *name, const virLockManagerParam *params,
+                               guint flags, GError **error)
 {
     virLockManagerResource *added;
     virLockManagerCall call;
 
-    if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_REGISTER_RESOURCE, NULL, error))
+    if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_REGISTER_RESOURCE, NULL,
+                                 error))
         return FALSE;
     return virLockManagerCallEnd(
-        &call, virLockManagerEnsureRun(man, error)
-                   && virLockManagerAddResource(man, type, name, params, flags, &added, error));
+        &call,
+        virLockManagerEnsureRun(man, error) &&
+            virLockManagerAddResource(man, type, name, params, flags, &added, error));
 }
 
 static virLockLease *

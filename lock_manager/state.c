@@ -24,9 +24,13 @@ static const struct {
                                          {[S(NEW)] = S(NEW),
                                           [S(PREPARED)] = S(PREPARED),
                                           [S(PARKED)] = S(PARKED)}},
-    [VIR_LOCK_CALL_GET_SUPERVISOR_ARGS] = {"GetSupervisorArgs", FALSE, {[S(NEW)] = S(NEW)}},
+    [VIR_LOCK_CALL_GET_SUPERVISOR_ARGS] = {"GetSupervisorArgs",
+                                           FALSE,
+                                           {[S(NEW)] = S(NEW)}},
     [VIR_LOCK_CALL_PREPARE_CHILD] = {"PrepareChild", TRUE, {[S(NEW)] = S(PREPARED)}},
-    [VIR_LOCK_CALL_REGISTER_CHILD] = {"RegisterChild", FALSE, {[S(PREPARED)] = S(PARKED)}},
+    [VIR_LOCK_CALL_REGISTER_CHILD] = {"RegisterChild",
+                                      FALSE,
+                                      {[S(PREPARED)] = S(PARKED)}},
     [VIR_LOCK_CALL_ACQUIRE_OBJECT] = {"AcquireObject", TRUE, {[S(PARKED)] = S(HELD)}},
     [VIR_LOCK_CALL_ACQUIRE_SUPERVISED] = {"AcquireObject", TRUE, {[S(NEW)] = S(HELD)}},
     [VIR_LOCK_CALL_RESERVE_OBJECT] = {"AcquireObject", TRUE, {[S(PARKED)] = S(RESERVED)}},
@@ -34,14 +38,19 @@ static const struct {
     [VIR_LOCK_CALL_RELEASE_RESOURCE] = {"ReleaseResource", TRUE, {[S(HELD)] = S(HELD)}},
     [VIR_LOCK_CALL_CONVERT_RESOURCE] = {"ConvertResource", TRUE, {[S(HELD)] = S(HELD)}},
     [VIR_LOCK_CALL_ADVANCE_USE] = {"AdvanceUse", TRUE, {[S(HELD)] = S(HELD)}},
-    [VIR_LOCK_CALL_PREPARE_MIGRATE] = {"PrepareMigrate", TRUE, {[S(HELD)] = S(MIGRATING)}},
+    [VIR_LOCK_CALL_PREPARE_MIGRATE] = {"PrepareMigrate",
+                                       TRUE,
+                                       {[S(HELD)] = S(MIGRATING)}},
     [VIR_LOCK_CALL_MIGRATE_OUT] = {"CompleteMigrateOut",
                                    TRUE,
                                    {[S(MIGRATING)] = S(YIELDED)}},
     [VIR_LOCK_CALL_MIGRATE_OUT_CANCEL] = {"CompleteMigrateOut (CANCEL)",
                                           TRUE,
-                                          {[S(MIGRATING)] = S(HELD), [S(YIELDED)] = S(HELD)}},
-    [VIR_LOCK_CALL_MIGRATE_IN] = {"CompleteMigrateIn", TRUE, {[S(RESERVED)] = S(UNSETTLED)}},
+                                          {[S(MIGRATING)] = S(HELD),
+                                           [S(YIELDED)] = S(HELD)}},
+    [VIR_LOCK_CALL_MIGRATE_IN] = {"CompleteMigrateIn",
+                                  TRUE,
+                                  {[S(RESERVED)] = S(UNSETTLED)}},
     [VIR_LOCK_CALL_MIGRATE_IN_CANCEL] = {"CompleteMigrateIn (CANCEL)",
                                          TRUE,
                                          {[S(RESERVED)] = S(RELEASED)}},
@@ -90,12 +99,10 @@ static const struct {
 G_STATIC_ASSERT(G_N_ELEMENTS(virLockManagerCalls) == VIR_LOCK_CALL_LAST);
 
 static const char *const virLockManagerStates[] = {
-    [S(FORBIDDEN)] = "FORBIDDEN", [S(NEW)] = "NEW",
-    [S(PREPARED)] = "PREPARED",   [S(PARKED)] = "PARKED",
-    [S(HELD)] = "HELD",           [S(RESERVED)] = "RESERVED",
-    [S(MIGRATING)] = "MIGRATING", [S(YIELDED)] = "YIELDED",
-    [S(UNSETTLED)] = "UNSETTLED", [S(RELEASED)] = "RELEASED",
-    [S(SHUT)] = "SHUT",
+    [S(FORBIDDEN)] = "FORBIDDEN", [S(NEW)] = "NEW",         [S(PREPARED)] = "PREPARED",
+    [S(PARKED)] = "PARKED",       [S(HELD)] = "HELD",       [S(RESERVED)] = "RESERVED",
+    [S(MIGRATING)] = "MIGRATING", [S(YIELDED)] = "YIELDED", [S(UNSETTLED)] = "UNSETTLED",
+    [S(RELEASED)] = "RELEASED",   [S(SHUT)] = "SHUT",
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(virLockManagerStates) == VIR_LOCK_STATE_LAST);
@@ -137,26 +144,28 @@ virLockManagerCheckState(virLockManagerCall *call, GError **error)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
                 "%s is not permitted in state %s of guest '%s'",
-                virLockManagerCallName(call->kind), virLockManagerStateName(call->man->state),
+                virLockManagerCallName(call->kind),
+                virLockManagerStateName(call->man->state),
                 call->man->name ? call->man->name : "(no name yet)");
     return FALSE;
 }
 
 gboolean
 virLockManagerCallBegin(virLockManagerCall *call, virLockManager *man,
-                        virLockManagerCallKind kind, const virLockWait *wait, GError **error)
+                        virLockManagerCallKind kind, const virLockWait *wait,
+                        GError **error)
 {
     const char *what = virLockManagerCallName(kind);
 
     call->man = man;
     call->kind = kind;
     virLockWaitResolve(wait, &call->wait);
-    if (!virLockManagerCheckOwner(man, kind, error)
-        || !virLockTurnTake(&man->turn, what, &call->wait, error))
+    if (!virLockManagerCheckOwner(man, kind, error) ||
+        !virLockTurnTake(&man->turn, what, &call->wait, error))
         return FALSE;
-    if (virLockManagerCheckState(call, error)
-        && (!virLockManagerCalls[kind].callsPlugin
-            || virLockManagerPluginEnter(man->plugin, what, &call->wait, error)))
+    if (virLockManagerCheckState(call, error) &&
+        (!virLockManagerCalls[kind].callsPlugin ||
+         virLockManagerPluginEnter(man->plugin, what, &call->wait, error)))
         return TRUE;
     virLockTurnGive(&man->turn);
     return FALSE;

@@ -46,12 +46,13 @@ static char *
 virLockManagerDiskOption(const virLockManagerResource *resource, const char *path,
                          GError **error)
 {
-    if (resource->driver.type != VIR_LOCK_RESOURCE_DISK || g_str_has_suffix(path, ",readonly")
-        || g_str_has_suffix(path, ",shared")) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
-                    "%s cannot be given to a supervisor: only disks can, whose path does not "
-                    "end in ',readonly' or ',shared'",
-                    resource->label);
+    if (resource->driver.type != VIR_LOCK_RESOURCE_DISK ||
+        g_str_has_suffix(path, ",readonly") || g_str_has_suffix(path, ",shared")) {
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+            "%s cannot be given to a supervisor: only disks can, whose path does not "
+            "end in ',readonly' or ',shared'",
+            resource->label);
         return NULL;
     }
     if (resource->flags & VIR_LOCK_MANAGER_RESOURCE_SHARED)
@@ -67,8 +68,8 @@ virLockManagerAddDisks(virLockManager *man, GPtrArray *args, GError **error)
     for (guint i = 0; i < man->resources->len; i++) {
         const virLockManagerResource *resource = man->resources->pdata[i];
 
-        for (guint j = 0; resource->driver.type != VIR_LOCK_RESOURCE_RUN
-                          && j < resource->users->len;
+        for (guint j = 0;
+             resource->driver.type != VIR_LOCK_RESOURCE_RUN && j < resource->users->len;
              j++) {
             char *option =
                 virLockManagerDiskOption(resource, resource->users->pdata[j], error);
@@ -112,7 +113,8 @@ virLockManagerGetSupervisorArgs(virLockManager *man, GError **error)
     virLockManagerCall call;
     char **args = NULL;
 
-    if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_GET_SUPERVISOR_ARGS, NULL, error))
+    if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_GET_SUPERVISOR_ARGS, NULL,
+                                 error))
         return NULL;
     if (virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_ATTACH, "GetSupervisorArgs",
                                     error))
@@ -139,7 +141,8 @@ virLockManagerReadState(const char *path)
     if (!root || !JSON_NODE_HOLDS_OBJECT(root))
         return 0;
     object = json_node_get_object(root);
-    if (!json_object_has_member(object, "pid") || !json_object_has_member(object, "state"))
+    if (!json_object_has_member(object, "pid") ||
+        !json_object_has_member(object, "state"))
         return 0;
     state = g_strdup(json_object_get_string_member_with_default(object, "state", ""));
     if (!g_str_equal(state, "running") && !g_str_equal(state, "paused"))
@@ -148,21 +151,23 @@ virLockManagerReadState(const char *path)
 }
 
 gboolean
-virLockManagerAwaitSupervised(virLockManager *man, const virLockWait *wait, GError **error)
+virLockManagerAwaitSupervised(virLockManager *man, const virLockWait *wait,
+                              GError **error)
 {
     g_autofree char *path =
-        g_build_filename(virLockConfigGet(man->plugin->config, "host", "run_dir"), "guests",
-                         man->uuid, "state.json", NULL);
+        g_build_filename(virLockConfigGet(man->plugin->config, "host", "run_dir"),
+                         "guests", man->uuid, "state.json", NULL);
     pid_t pid;
 
     while ((pid = virLockManagerReadState(path)) == 0) {
-        if (g_cancellable_is_cancelled(wait->cancellable)
-            || g_get_monotonic_time() + SUPERVISOR_POLL_USEC > wait->deadlineUsec) {
+        if (g_cancellable_is_cancelled(wait->cancellable) ||
+            g_get_monotonic_time() + SUPERVISOR_POLL_USEC > wait->deadlineUsec) {
             gboolean cancelled = g_cancellable_is_cancelled(wait->cancellable);
 
             g_set_error(error, VIR_LOCK_ERROR,
                         cancelled ? VIR_LOCK_ERROR_CANCELLED : VIR_LOCK_ERROR_TIMEOUT,
-                        "the supervisor of guest '%s' has not started it %s (%s)", man->name,
+                        "the supervisor of guest '%s' has not started it %s (%s)",
+                        man->name,
                         cancelled ? "when that was cancelled" : "by the deadline", path);
             return FALSE;
         }

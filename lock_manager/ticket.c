@@ -43,7 +43,8 @@ virLockTicketNew(void)
 {
     virLockTicket *ticket = g_new0(virLockTicket, 1);
 
-    ticket->leases = g_ptr_array_new_with_free_func((GDestroyNotify)virLockTicketLeaseFree);
+    ticket->leases =
+        g_ptr_array_new_with_free_func((GDestroyNotify)virLockTicketLeaseFree);
     return ticket;
 }
 
@@ -164,7 +165,8 @@ virLockTicketGetText(JsonObject *object, const char *member)
 {
     JsonNode *node = json_object_get_member(object, member);
 
-    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
+    if (!node || !JSON_NODE_HOLDS_VALUE(node) ||
+        json_node_get_value_type(node) != G_TYPE_STRING)
         return NULL;
     return json_node_get_string(node);
 }
@@ -174,7 +176,8 @@ virLockTicketGetInt(JsonObject *object, const char *member, gint64 *value)
 {
     JsonNode *node = json_object_get_member(object, member);
 
-    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_INT64)
+    if (!node || !JSON_NODE_HOLDS_VALUE(node) ||
+        json_node_get_value_type(node) != G_TYPE_INT64)
         return FALSE;
     *value = json_node_get_int(node);
     return *value >= 0;
@@ -241,9 +244,11 @@ virLockTicketRead(const char *text, const char *kind, GError **error)
     else if (!virLockTicketGetInt(object, "version", &version))
         why = g_strdup("it has no version");
     else if (version != TICKET_VERSION)
-        why = g_strdup_printf("it has version %" G_GINT64_FORMAT ", this host reads version %d",
+        why = g_strdup_printf("it has version %" G_GINT64_FORMAT
+                              ", this host reads version %d",
                               version, TICKET_VERSION);
-    else if (!virLockTicketGetText(object, "nonce") || !virLockTicketGetText(object, "uuid"))
+    else if (!virLockTicketGetText(object, "nonce") ||
+             !virLockTicketGetText(object, "uuid"))
         why = g_strdup("it lacks its nonce or the guest's uuid");
     if (why) {
         (void)virLockTicketBad(error, kind, why);
@@ -272,7 +277,8 @@ virLockTicketReadLease(virLockTicket *ticket, JsonNode *node, GError **error)
         return virLockTicketBad(error, TICKET_KIND, "a lease in it has no proper name");
     if (virLockTicketFindLease(ticket, name))
         return virLockTicketBad(error, TICKET_KIND, "a lease is in it twice");
-    if (type < 0 || mode <= VIR_LOCK_MODE_NONE || !virLockTicketGetInt(object, "epoch", &epoch))
+    if (type < 0 || mode <= VIR_LOCK_MODE_NONE ||
+        !virLockTicketGetInt(object, "epoch", &epoch))
         return virLockTicketBad(error, TICKET_KIND,
                                 "a lease in it lacks its type, mode or epoch");
     lease = virLockTicketAddLease(ticket, name);
@@ -287,14 +293,16 @@ static gboolean
 virLockTicketReadSource(virLockTicket *ticket, JsonObject *object, GError **error)
 {
     JsonNode *node = json_object_get_member(object, "source");
-    JsonObject *source = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    JsonObject *source =
+        node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
     gint64 hostId;
     gint64 generation;
 
-    if (!source || !virLockTicketGetText(source, "host")
-        || !virLockTicketGetInt(source, "host-id", &hostId) || hostId > G_MAXUINT
-        || !virLockTicketGetInt(source, "generation", &generation))
-        return virLockTicketBad(error, TICKET_KIND, "it does not say which host is the source");
+    if (!source || !virLockTicketGetText(source, "host") ||
+        !virLockTicketGetInt(source, "host-id", &hostId) || hostId > G_MAXUINT ||
+        !virLockTicketGetInt(source, "generation", &generation))
+        return virLockTicketBad(error, TICKET_KIND,
+                                "it does not say which host is the source");
     ticket->hostName = g_strdup(virLockTicketGetText(source, "host"));
     ticket->hostId = hostId;
     ticket->generation = generation;
@@ -340,11 +348,12 @@ virLockCookieCheck(const char *text, const virLockTicket *ticket, GError **error
     if (!root)
         return FALSE;
     object = json_node_get_object(root);
-    if (g_str_equal(virLockTicketGetText(object, "nonce"), ticket->nonce)
-        && g_str_equal(virLockTicketGetText(object, "uuid"), ticket->uuid))
+    if (g_str_equal(virLockTicketGetText(object, "nonce"), ticket->nonce) &&
+        g_str_equal(virLockTicketGetText(object, "uuid"), ticket->uuid))
         return TRUE;
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
-                "the word of host '%s' is for another migration than the ticket of this one",
-                ticket->hostName);
+    g_set_error(
+        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
+        "the word of host '%s' is for another migration than the ticket of this one",
+        ticket->hostName);
     return FALSE;
 }

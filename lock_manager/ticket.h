@@ -41,11 +41,12 @@ virLockTicketLease *virLockTicketFindLease(virLockTicket *ticket, const char *na
 
 char *virLockTicketFormat(const virLockTicket *ticket);
 /** CONFIG: not a ticket, or of another version; the message says what is wrong with it. */
-virLockTicket *virLockTicketParse(const char *text, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+virLockTicket *virLockTicketParse(const char *text,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 char *virLockCookieFormat(const virLockTicket *ticket);
 /** CONFIG: not a cookie; STALE: of another migration than @ticket's. */
-gboolean virLockCookieCheck(const char *text, const virLockTicket *ticket, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virLockCookieCheck(const char *text, const virLockTicket *ticket,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

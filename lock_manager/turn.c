@@ -30,15 +30,16 @@ virLockTurnWake(GCancellable *cancellable, gpointer data)
 }
 
 gboolean
-virLockTurnTake(virLockTurn *turn, const char *what, const virLockWait *wait, GError **error)
+virLockTurnTake(virLockTurn *turn, const char *what, const virLockWait *wait,
+                GError **error)
 {
     gulong handler = 0;
     gboolean inTime = TRUE;
     gboolean taken;
 
     if (wait->cancellable)
-        handler = g_cancellable_connect(wait->cancellable, G_CALLBACK(virLockTurnWake), turn,
-                                        NULL);
+        handler = g_cancellable_connect(wait->cancellable, G_CALLBACK(virLockTurnWake),
+                                        turn, NULL);
     g_mutex_lock(&turn->mutex);
     while (turn->taken && inTime && !g_cancellable_is_cancelled(wait->cancellable))
         inTime = g_cond_wait_until(&turn->cond, &turn->mutex, wait->deadlineUsec);
@@ -56,7 +57,8 @@ virLockTurnTake(virLockTurn *turn, const char *what, const virLockWait *wait, GE
                     "%s was cancelled before it began", what);
     else
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-                    "%s did not begin: another call was still running at the deadline", what);
+                    "%s did not begin: another call was still running at the deadline",
+                    what);
     return FALSE;
 }
 

@@ -95,8 +95,8 @@ virLockWatchAsk(virLockManager *man, virLockRenewal *renewal, gboolean *lost,
     virLockManagerReturnObject(man);
     if (ok)
         return TRUE;
-    *lost = g_error_matches(local, VIR_LOCK_ERROR, VIR_LOCK_ERROR_LOST)
-            || g_error_matches(local, VIR_LOCK_ERROR, VIR_LOCK_ERROR_NOT_JOINED);
+    *lost = g_error_matches(local, VIR_LOCK_ERROR, VIR_LOCK_ERROR_LOST) ||
+            g_error_matches(local, VIR_LOCK_ERROR, VIR_LOCK_ERROR_NOT_JOINED);
     g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
 }
@@ -270,21 +270,23 @@ virLockWatchOpen(virLockWatchSource *watch, virLockManager *man, GError **error)
 {
     gboolean lost;
 
-    if (!man->plugin->driver.watchDaemon(man->object, &watch->daemonFd, error)
-        || !virLockWatchAsk(man, &watch->renewal, &lost, NULL, error)) {
+    if (!man->plugin->driver.watchDaemon(man->object, &watch->daemonFd, error) ||
+        !virLockWatchAsk(man, &watch->renewal, &lost, NULL, error)) {
         g_prefix_error(error, "cannot watch the leases of guest '%s': ", man->name);
         return FALSE;
     }
     if (watch->renewal.intervalSec == 0 || watch->renewal.expireSec == 0) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
-                    "plugin '%s' does not say how often it renews", man->plugin->driver.name);
+                    "plugin '%s' does not say how often it renews",
+                    man->plugin->driver.name);
         return FALSE;
     }
     watch->timerFd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (watch->timerFd >= 0 && watch->check->doneFd >= 0)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                "cannot watch the leases of guest '%s': %s", man->name, g_strerror(errno));
+                "cannot watch the leases of guest '%s': %s", man->name,
+                g_strerror(errno));
     return FALSE;
 }
 
@@ -312,10 +314,12 @@ virLockManagerWatchPermitted(virLockManager *man, const char *call, GError **err
     g_mutex_unlock(&man->lock);
     if (virLockManagerStateNext(state, VIR_LOCK_CALL_WATCH) == VIR_LOCK_STATE_FORBIDDEN) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                    "%s is not permitted in state %s", call, virLockManagerStateName(state));
+                    "%s is not permitted in state %s", call,
+                    virLockManagerStateName(state));
         return FALSE;
     }
-    return virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_LOSS_EVENTS, call, error);
+    return virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_LOSS_EVENTS, call,
+                                       error);
 }
 
 GSource *
@@ -349,8 +353,8 @@ virLockManagerWatch(virLockManager *man, GError **error)
 }
 
 gboolean
-virLockManagerGetRenewal(virLockManager *man, virLockRenewal *renewal, const virLockWait *wait,
-                         GError **error)
+virLockManagerGetRenewal(virLockManager *man, virLockRenewal *renewal,
+                         const virLockWait *wait, GError **error)
 {
     gboolean lost;
 
@@ -358,6 +362,7 @@ virLockManagerGetRenewal(virLockManager *man, virLockRenewal *renewal, const vir
         return FALSE;
     if (virLockWatchAsk(man, renewal, &lost, wait, error))
         return TRUE;
-    g_prefix_error(error, "cannot ask how fresh the leases of guest '%s' are: ", man->name);
+    g_prefix_error(error,
+                   "cannot ask how fresh the leases of guest '%s' are: ", man->name);
     return FALSE;
 }

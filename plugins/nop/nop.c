@@ -37,8 +37,8 @@ virNopObjectFree(gpointer objectData)
 }
 
 static gboolean
-virNopAcquire(gpointer objectData, virLockDriverResource *const *resources, gsize n, guint flags,
-              const virLockWait *wait, GError **error)
+virNopAcquire(gpointer objectData, virLockDriverResource *const *resources, gsize n,
+              guint flags, const virLockWait *wait, GError **error)
 {
     return TRUE;
 }
@@ -51,7 +51,8 @@ virNopRelease(gpointer objectData, virLockDriverResource *const *resources, gsiz
 }
 
 static gboolean
-virNopInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait, GError **error)
+virNopInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
+              GError **error)
 {
     *leases = g_ptr_array_new();
     return TRUE;
@@ -73,8 +74,10 @@ virNopDiagnose(gpointer driverData, GPtrArray **findings, const virLockWait *wai
     finding->structSize = sizeof(*finding);
     finding->level = VIR_LOCK_FINDING_WARNING;
     finding->subject = g_strdup("plugin nop");
-    finding->text = g_strdup("guests run without any lease: nothing keeps a second one away");
-    finding->advice = g_strdup("set [lock] plugin = lockfile (one host) or sanlock (several)");
+    finding->text =
+        g_strdup("guests run without any lease: nothing keeps a second one away");
+    finding->advice =
+        g_strdup("set [lock] plugin = lockfile (one host) or sanlock (several)");
     *findings = g_ptr_array_new();
     g_ptr_array_add(*findings, finding);
     return TRUE;

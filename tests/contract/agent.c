@@ -88,7 +88,8 @@ guestChildForkSafe(virLockManager *man, int sock)
         gsize len = 0;
         int fd = -1;
 
-        if (!guestWaitForkSafe(sock) || virFdRecv(sock, &byte, 1, &len, &fd) != 0 || len == 0)
+        if (!guestWaitForkSafe(sock) || virFdRecv(sock, &byte, 1, &len, &fd) != 0 ||
+            len == 0)
             sock = -1;
         else
             (void)!write(sock, "k", 1);
@@ -209,9 +210,9 @@ commandSetWait(Command *command)
 static gboolean
 doCaps(Command *command, GError **error)
 {
-    command->answer = g_strdup_printf(
-        "%" G_GUINT64_FORMAT,
-        virLockManagerPluginGetInfo(command->host->plugin)->capabilities);
+    command->answer =
+        g_strdup_printf("%" G_GUINT64_FORMAT,
+                        virLockManagerPluginGetInfo(command->host->plugin)->capabilities);
     return TRUE;
 }
 
@@ -228,18 +229,20 @@ doNew(Command *command, GError **error)
     else if (g_str_equal(mode, "attach"))
         flags = VIR_LOCK_MANAGER_NEW_ATTACH;
     guest->sock = -1;
-    guest->man = virLockManagerNew(command->host->plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, flags,
-                                   error);
+    guest->man = virLockManagerNew(command->host->plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN,
+                                   flags, error);
     if (!guest->man) {
         g_free(guest);
         return FALSE;
     }
     g_hash_table_replace(command->host->guests, g_strdup(commandWord(command, 1)), guest);
-    return virLockManagerSetParameter(guest->man, "uuid", commandWord(command, 2), error)
-           && virLockManagerSetParameter(guest->man, "name", commandWord(command, 1), error)
-           && (flags != VIR_LOCK_MANAGER_NEW_MIGRATE
-               || virLockManagerSetParameter(guest->man, "ticket", commandWord(command, 4),
-                                             error));
+    return virLockManagerSetParameter(guest->man, "uuid", commandWord(command, 2),
+                                      error) &&
+           virLockManagerSetParameter(guest->man, "name", commandWord(command, 1),
+                                      error) &&
+           (flags != VIR_LOCK_MANAGER_NEW_MIGRATE ||
+            virLockManagerSetParameter(guest->man, "ticket", commandWord(command, 4),
+                                       error));
 }
 
 /* pid NAME PID: for attach */
@@ -308,8 +311,8 @@ doAcquire(Command *command, GError **error)
     }
     ok = virLockManagerAcquireObject(
         command->guest->man,
-        g_str_equal(how, "check") ? VIR_LOCK_MANAGER_ACQUIRE_CHECK_EPOCH : 0, &command->wait,
-        error);
+        g_str_equal(how, "check") ? VIR_LOCK_MANAGER_ACQUIRE_CHECK_EPOCH : 0,
+        &command->wait, error);
     if (thread)
         (void)g_thread_join(g_steal_pointer(&thread));
     return ok;
@@ -341,11 +344,10 @@ doUnplug(Command *command, GError **error)
 static gboolean
 doConvert(Command *command, GError **error)
 {
-    return virLockManagerConvertResource(command->guest->man, VIR_LOCK_RESOURCE_LEASE,
-                                         commandWord(command, 2),
-                                         commandMode(command, 3) ? VIR_LOCK_MODE_SHARED
-                                                                 : VIR_LOCK_MODE_EXCLUSIVE,
-                                         &command->wait, error);
+    return virLockManagerConvertResource(
+        command->guest->man, VIR_LOCK_RESOURCE_LEASE, commandWord(command, 2),
+        commandMode(command, 3) ? VIR_LOCK_MODE_SHARED : VIR_LOCK_MODE_EXCLUSIVE,
+        &command->wait, error);
 }
 
 static gboolean
@@ -388,8 +390,9 @@ describeLeases(GPtrArray *leases, gboolean epochs)
                                                                 : "none";
 
         if (epochs)
-            g_ptr_array_add(texts, g_strdup_printf("%s/%s/%s/%" G_GUINT64_FORMAT, lease->name,
-                                                   mode, hold, lease->epoch));
+            g_ptr_array_add(texts,
+                            g_strdup_printf("%s/%s/%s/%" G_GUINT64_FORMAT, lease->name,
+                                            mode, hold, lease->epoch));
         else
             g_ptr_array_add(texts, g_strdup_printf("%s/%s/%s", lease->name, mode, hold));
     }
@@ -451,7 +454,8 @@ doOwner(Command *command, GError **error)
             text, "%s%s/%s/%s/%s/%s/%d", i ? " " : "",
             owner->hold == VIR_LOCK_HOLD_BRIDGE ? "bridge" : "lease",
             owner->mode == VIR_LOCK_MODE_SHARED ? "shared" : "exclusive",
-            owner->hostName ? owner->hostName : "?", owner->guestName ? owner->guestName : "?",
+            owner->hostName ? owner->hostName : "?",
+            owner->guestName ? owner->guestName : "?",
             owner->guestUuid ? owner->guestUuid : "?", (int)owner->pid);
     }
     command->answer = g_string_free(g_steal_pointer(&text), FALSE);
@@ -472,8 +476,8 @@ doUse(Command *command, GError **error)
     for (guint i = 0; i < uses->len; i++) {
         const virLockUse *use = uses->pdata[i];
 
-        g_string_append_printf(text, "%s%" G_GUINT64_FORMAT "/%s/%s", i ? " " : "", use->epoch,
-                               use->guestName ? use->guestName : "?",
+        g_string_append_printf(text, "%s%" G_GUINT64_FORMAT "/%s/%s", i ? " " : "",
+                               use->epoch, use->guestName ? use->guestName : "?",
                                use->hostName ? use->hostName : "?");
     }
     command->answer = g_string_free(g_steal_pointer(&text), FALSE);
@@ -520,18 +524,30 @@ static const struct {
     gboolean hasGuest;
     gboolean (*func)(Command *command, GError **error);
 } commands[] = {
-    {"caps", FALSE, doCaps},         {"new", FALSE, doNew},
-    {"pid", TRUE, doPid},            {"lease", TRUE, doLease},
-    {"disk", TRUE, doDisk},          {"park", TRUE, doPark},
-    {"epoch", TRUE, doEpoch},        {"acquire", TRUE, doAcquire},
-    {"advance", TRUE, doAdvance},    {"plug", TRUE, doPlug},
-    {"unplug", TRUE, doUnplug},      {"convert", TRUE, doConvert},
-    {"kill", TRUE, doKill},          {"shutdown", TRUE, doShutdown},
-    {"free", TRUE, doFree},          {"inquire", TRUE, doInquire},
-    {"leases", TRUE, doLeases},      {"epochof", TRUE, doEpochOf},
-    {"owner", FALSE, doOwner},       {"use", FALSE, doUse},
-    {"ticket", TRUE, doPrepareMigrate}, {"out", TRUE, doOut},
-    {"in", TRUE, doIn},              {"settle", TRUE, doSettle},
+    {"caps", FALSE, doCaps},
+    {"new", FALSE, doNew},
+    {"pid", TRUE, doPid},
+    {"lease", TRUE, doLease},
+    {"disk", TRUE, doDisk},
+    {"park", TRUE, doPark},
+    {"epoch", TRUE, doEpoch},
+    {"acquire", TRUE, doAcquire},
+    {"advance", TRUE, doAdvance},
+    {"plug", TRUE, doPlug},
+    {"unplug", TRUE, doUnplug},
+    {"convert", TRUE, doConvert},
+    {"kill", TRUE, doKill},
+    {"shutdown", TRUE, doShutdown},
+    {"free", TRUE, doFree},
+    {"inquire", TRUE, doInquire},
+    {"leases", TRUE, doLeases},
+    {"epochof", TRUE, doEpochOf},
+    {"owner", FALSE, doOwner},
+    {"use", FALSE, doUse},
+    {"ticket", TRUE, doPrepareMigrate},
+    {"out", TRUE, doOut},
+    {"in", TRUE, doIn},
+    {"settle", TRUE, doSettle},
 };
 
 static char *
@@ -545,8 +561,8 @@ hostRun(Host *host, const char *line)
     gsize i = 0;
 
     commandSetWait(&command);
-    while (i < G_N_ELEMENTS(commands)
-           && !g_str_equal(commands[i].name, commandWord(&command, 0)))
+    while (i < G_N_ELEMENTS(commands) &&
+           !g_str_equal(commands[i].name, commandWord(&command, 0)))
         i++;
     g_assert_cmpuint(i, <, G_N_ELEMENTS(commands));
     if (commands[i].hasGuest) {
@@ -556,7 +572,8 @@ hostRun(Host *host, const char *line)
     ok = commands[i].func(&command, &error);
     answer = command.answer;
     if (!ok)
-        return g_strdup_printf("%s %s", virLockErrorCodeName(error->code), error->message);
+        return g_strdup_printf("%s %s", virLockErrorCodeName(error->code),
+                               error->message);
     return g_strdup_printf("ok%s%s", answer ? " " : "", answer ? answer : "");
 }
 
@@ -575,8 +592,8 @@ hostMain(const char *configPath, int sock)
         host.plugin = virLockManagerPluginLoad(host.config, NULL, &error);
     if (!host.plugin)
         g_error("%s", error->message);
-    host.guests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                        (GDestroyNotify)guestFree);
+    host.guests =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)guestFree);
     while (virFdRecv(sock, line, LINE_MAX_BYTES - 1, &len, &fd) == 0 && len > 0) {
         g_autofree char *answer = NULL;
 

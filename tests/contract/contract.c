@@ -62,8 +62,8 @@ contractAssertCode(char *answer, const char *code, const char *file, int line)
 }
 
 void
-contractGuestWith(Agent *host, const char *name, const char *uuid, const char *const *keys,
-                  const char *mode)
+contractGuestWith(Agent *host, const char *name, const char *uuid,
+                  const char *const *keys, const char *mode)
 {
     expectOk(agentAsk(host, "new\t%s\t%s", name, uuid));
     for (; keys && *keys; keys++)
@@ -286,8 +286,8 @@ testUseRecords(void)
     history = assertOk(agentAsk(&alpha, "use\tlease-%s\t5", key));
     {
         g_autofree char *expected = g_strdup_printf(
-            "%" G_GUINT64_FORMAT "/second/beta %" G_GUINT64_FORMAT "/first/alpha", epoch + 1,
-            epoch);
+            "%" G_GUINT64_FORMAT "/second/beta %" G_GUINT64_FORMAT "/first/alpha",
+            epoch + 1, epoch);
 
         g_assert_cmpstr(history, ==, expected);
     }

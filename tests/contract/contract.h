@@ -29,13 +29,14 @@ char *contractAssertOk(char *answer, const char *file, int line);
 char *contractAssertCode(char *answer, const char *code, const char *file, int line);
 #define expectCode(answer, code) g_free(assertCode(answer, code))
 /** It has to name @text. */
-#define expectCodeNaming(answer, code, text)                                                 \
-    G_STMT_START                                                                             \
-    {                                                                                        \
-        g_autofree char *message_ = assertCode(answer, code);                                \
-        if (!strstr(message_, text))                                                         \
-            g_error("%s:%d: '%s' does not name '%s'", __FILE__, __LINE__, message_, text);   \
-    }                                                                                        \
+#define expectCodeNaming(answer, code, text)                                             \
+    G_STMT_START                                                                         \
+    {                                                                                    \
+        g_autofree char *message_ = assertCode(answer, code);                            \
+        if (!strstr(message_, text))                                                     \
+            g_error("%s:%d: '%s' does not name '%s'", __FILE__, __LINE__, message_,      \
+                    text);                                                               \
+    }                                                                                    \
     G_STMT_END
 
 /** Registers the tests of migrate.c. */

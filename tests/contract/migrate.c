@@ -174,7 +174,8 @@ testSettleRace(void)
         g_free(contractGuest(&alpha, "stranger", move.key, "rw"));
         agentSend(&beta, "wait\t20000\t20000\tsettle\tdst");
         contractEnd(&alpha, "src");
-        refused = assertCode(agentAsk(&alpha, "wait\t5000\t300\tacquire\tstranger"), "BUSY");
+        refused =
+            assertCode(agentAsk(&alpha, "wait\t5000\t300\tacquire\tstranger"), "BUSY");
         expectOk(agentReceive(&beta));
         contractEnd(&alpha, "stranger");
         contractEnd(&beta, "dst");

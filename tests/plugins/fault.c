@@ -115,8 +115,9 @@ faultFindRule(Fault *fault, Call call, Rule *rule)
         char name[32];
         int n;
 
-        if (sscanf(*line, "%31s %d %15s %63s", name, &n, rule->action, rule->argument) >= 3
-            && strcmp(name, callNames[call]) == 0 && (n == 0 || n == count))
+        if (sscanf(*line, "%31s %d %15s %63s", name, &n, rule->action, rule->argument) >=
+                3 &&
+            strcmp(name, callNames[call]) == 0 && (n == 0 || n == count))
             return TRUE;
     }
     return FALSE;
@@ -137,8 +138,8 @@ faultFail(const char *code, Call call, GError **error)
 static void
 faultHang(const virLockWait *wait, gboolean stuck)
 {
-    while (stuck || (g_get_monotonic_time() < wait->deadlineUsec
-                     && !g_cancellable_is_cancelled(wait->cancellable)))
+    while (stuck || (g_get_monotonic_time() < wait->deadlineUsec &&
+                     !g_cancellable_is_cancelled(wait->cancellable)))
         g_usleep(10 * 1000);
 }
 
@@ -168,14 +169,14 @@ faultAfter(gboolean ok, Call call, const Rule *rule, GError **error)
 }
 
 /* One wrapper: BODY is the call of the real plugin. */
-#define PASS_ON(fault, call, wait, BODY)                                                     \
-    G_STMT_START                                                                             \
-    {                                                                                        \
-        Rule rule;                                                                           \
-        if (!faultBefore(fault, call, wait, &rule, error))                                   \
-            return FALSE;                                                                    \
-        return faultAfter(BODY, call, &rule, error);                                         \
-    }                                                                                        \
+#define PASS_ON(fault, call, wait, BODY)                                                 \
+    G_STMT_START                                                                         \
+    {                                                                                    \
+        Rule rule;                                                                       \
+        if (!faultBefore(fault, call, wait, &rule, error))                               \
+            return FALSE;                                                                \
+        return faultAfter(BODY, call, &rule, error);                                     \
+    }                                                                                    \
     G_STMT_END
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -189,8 +190,8 @@ faultOpen(const char *path, GError **error)
 
     if (get)
         return get();
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "fault: cannot load %s: %s", path,
-                dlerror());
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "fault: cannot load %s: %s",
+                path, dlerror());
     return NULL;
 }
 
@@ -210,7 +211,8 @@ faultInit(const virLockDriverConfig *config, gpointer *driverData, GError **erro
 {
     Fault *fault = g_new0(Fault, 1);
     virLockDriverConfig inner = *config;
-    virLockDriverParam innerParams[] = {{"dir", NULL}, {"unsafe_network", "false"}, {NULL, NULL}};
+    virLockDriverParam innerParams[] = {
+        {"dir", NULL}, {"unsafe_network", "false"}, {NULL, NULL}};
     const char *plugin = NULL;
 
     for (const virLockDriverParam *param = config->params; param->key; param++) {
@@ -232,8 +234,8 @@ faultInit(const virLockDriverConfig *config, gpointer *driverData, GError **erro
             fault->takeover = number;
     }
     inner.params = innerParams;
-    if (!plugin || !(fault->real = faultOpen(plugin, error))
-        || !fault->real->init(&inner, &fault->realData, error)) {
+    if (!plugin || !(fault->real = faultOpen(plugin, error)) ||
+        !fault->real->init(&inner, &fault->realData, error)) {
         fault->real = NULL;
         faultDeinit(fault);
         if (!plugin)
@@ -275,8 +277,8 @@ faultObjectFree(gpointer objectData)
 static const virLockWait noWait = {.structSize = sizeof(noWait)};
 
 static gboolean
-faultAcquire(gpointer objectData, virLockDriverResource *const *resources, gsize n, guint flags,
-             const virLockWait *wait, GError **error)
+faultAcquire(gpointer objectData, virLockDriverResource *const *resources, gsize n,
+             guint flags, const virLockWait *wait, GError **error)
 {
     FaultObject *object = objectData;
 
@@ -285,14 +287,15 @@ faultAcquire(gpointer objectData, virLockDriverResource *const *resources, gsize
 }
 
 /* The callbacks of a set of resources without flags. */
-#define SET_CALL(function, callback, call)                                                   \
-    static gboolean function(gpointer objectData, virLockDriverResource *const *resources,   \
-                             gsize n, const virLockWait *wait, GError **error)               \
-    {                                                                                        \
-        FaultObject *object = objectData;                                                    \
-                                                                                             \
-        PASS_ON(object->fault, call, wait,                                                   \
-                object->fault->real->callback(object->real, resources, n, wait, error));     \
+#define SET_CALL(function, callback, call)                                               \
+    static gboolean function(gpointer objectData,                                        \
+                             virLockDriverResource *const *resources, gsize n,           \
+                             const virLockWait *wait, GError **error)                    \
+    {                                                                                    \
+        FaultObject *object = objectData;                                                \
+                                                                                         \
+        PASS_ON(object->fault, call, wait,                                               \
+                object->fault->real->callback(object->real, resources, n, wait, error)); \
     }
 
 SET_CALL(faultRelease, release, CALL_RELEASE)
@@ -302,7 +305,8 @@ SET_CALL(faultUnreserve, unreserve, CALL_UNRESERVE)
 SET_CALL(faultSettle, settle, CALL_SETTLE)
 
 static gboolean
-faultInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait, GError **error)
+faultInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
+             GError **error)
 {
     FaultObject *object = objectData;
 
@@ -357,13 +361,14 @@ faultUseRead(gpointer driverData, const virLockDriverResource *resource, guint m
 {
     Fault *fault = driverData;
 
-    PASS_ON(fault, CALL_USE_READ, wait,
-            fault->real->useRead(fault->realData, resource, maxHistory, uses, wait, error));
+    PASS_ON(
+        fault, CALL_USE_READ, wait,
+        fault->real->useRead(fault->realData, resource, maxHistory, uses, wait, error));
 }
 
 static gboolean
-faultQueryOwner(gpointer driverData, const virLockDriverResource *resource, GPtrArray **owners,
-                const virLockWait *wait, GError **error)
+faultQueryOwner(gpointer driverData, const virLockDriverResource *resource,
+                GPtrArray **owners, const virLockWait *wait, GError **error)
 {
     Fault *fault = driverData;
 
@@ -376,7 +381,8 @@ faultQueryOwner(gpointer driverData, const virLockDriverResource *resource, GPtr
 static gboolean
 faultOpenDaemon(const Fault *fault, int *fd, GError **error)
 {
-    *fd = (int)syscall(SYS_pidfd_open, (pid_t)(fault->daemon ? fault->daemon : getpid()), 0);
+    *fd = (int)syscall(SYS_pidfd_open, (pid_t)(fault->daemon ? fault->daemon : getpid()),
+                       0);
     if (*fd >= 0)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
@@ -389,7 +395,8 @@ faultWatchDaemon(gpointer objectData, int *fd, GError **error)
 {
     FaultObject *object = objectData;
 
-    PASS_ON(object->fault, CALL_WATCH_DAEMON, &noWait, faultOpenDaemon(object->fault, fd, error));
+    PASS_ON(object->fault, CALL_WATCH_DAEMON, &noWait,
+            faultOpenDaemon(object->fault, fd, error));
 }
 
 static gboolean
@@ -429,10 +436,10 @@ static const virLockDriverKey faultKeys[] = {
 
 static virLockDriver faultDriver = {
     .threadModel = VIR_LOCK_THREAD_SERIALIZE_OBJECT,
-    .capabilities = VIR_LOCK_CAP_SHARED | VIR_LOCK_CAP_HOTPLUG | VIR_LOCK_CAP_CONVERT
-                    | VIR_LOCK_CAP_USE_RECORDS | VIR_LOCK_CAP_MIGRATE | VIR_LOCK_CAP_QUERY_OWNER
-                    | VIR_LOCK_CAP_CHILD_REGISTER | VIR_LOCK_CAP_LOSS_EVENTS
-                    | VIR_LOCK_CAP_ATTACH,
+    .capabilities = VIR_LOCK_CAP_SHARED | VIR_LOCK_CAP_HOTPLUG | VIR_LOCK_CAP_CONVERT |
+                    VIR_LOCK_CAP_USE_RECORDS | VIR_LOCK_CAP_MIGRATE |
+                    VIR_LOCK_CAP_QUERY_OWNER | VIR_LOCK_CAP_CHILD_REGISTER |
+                    VIR_LOCK_CAP_LOSS_EVENTS | VIR_LOCK_CAP_ATTACH,
     .name = "fault",
     .version = "1",
     .summary = "for tests: a real plugin with faults",

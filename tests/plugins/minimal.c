@@ -57,14 +57,16 @@ minimalRelease(gpointer objectData, virLockDriverResource *const *resources, gsi
     for (gsize i = 0; i < n; i++) {
         guint at;
 
-        if (g_ptr_array_find_with_equal_func(objectData, resources[i]->name, g_str_equal, &at))
+        if (g_ptr_array_find_with_equal_func(objectData, resources[i]->name, g_str_equal,
+                                             &at))
             g_ptr_array_remove_index(objectData, at);
     }
     return TRUE;
 }
 
 static gboolean
-minimalInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait, GError **error)
+minimalInquire(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
+               GError **error)
 {
     GPtrArray *held = objectData;
 
