@@ -11,5 +11,13 @@ check_PROGRAMS += %D%/contract
 	$(NULL)
 %C%_contract_LDADD = lock_manager/liblock_manager_core.la common/libcommon.la
 
-dist_check_SCRIPTS += %D%/test-contract-lockfile.sh %D%/test-contract-sanlock.sh
-TESTS += %D%/test-contract-lockfile.sh %D%/test-contract-sanlock.sh
+dist_check_SCRIPTS += \
+	%D%/test-contract-fault.sh \
+	%D%/test-contract-lockfile.sh \
+	%D%/test-contract-sanlock.sh \
+	$(NULL)
+TESTS += \
+	%D%/test-contract-fault.sh \
+	%D%/test-contract-lockfile.sh \
+	%D%/test-contract-sanlock.sh \
+	$(NULL)

@@ -120,6 +120,7 @@ faultFindRule(Fault *fault, Call call, Rule *rule)
             strcmp(name, callNames[call]) == 0 && (n == 0 || n == count))
             return TRUE;
     }
+    memset(rule, 0, sizeof(*rule));
     return FALSE;
 }
 
