@@ -10,6 +10,7 @@
 #define LEASEHOLD_DOMAIN_LOCK_CLIENT_H
 
 #include "runtime.h"
+#include "spec.h"
 
 struct _virDomainLock {
     virLockConfig *config;
@@ -27,6 +28,11 @@ char *virDomainLockDir(virDomainLock *dom);
  * nothing is known here.
  */
 virDomainLockInfo *virDomainLockReadInfo(virLockConfig *config, const char *uuid);
+
+/** As virDomainLockCreateXML; path of the configuration and bounds in @spec are set here. */
+virDomainLock *virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
+                                       const virLockWait *wait, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 /** One method of io.leasehold.Guest1; @parameters may be floating or NULL. */
 gboolean virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,

@@ -240,9 +240,9 @@ virStartListen(virStartClient *client, GError **error)
 
 /* --- the public calls -------------------------------------------------------------------- */
 
-static virDomainLock *
-virStartGuest(virLockConfig *config, virDomainLockSpec *spec, const virLockWait *wait,
-              GError **error)
+virDomainLock *
+virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
+                        const virLockWait *wait, GError **error)
 {
     g_autoptr(JsonObject) object = NULL;
     g_autoptr(GString) input = g_string_new(NULL);
@@ -251,6 +251,7 @@ virStartGuest(virLockConfig *config, virDomainLockSpec *spec, const virLockWait 
     g_auto(virFd) ours = -1;
     g_auto(virFd) theirs = -1;
 
+    g_free(spec->configPath);
     spec->configPath = g_strdup(virLockConfigGetPath(config));
     spec->deadlineUsec = wait && wait->deadlineUsec > 0
                              ? wait->deadlineUsec
@@ -283,7 +284,7 @@ virDomainLockCreateXML(virLockConfig *config, const char *xml, guint flags,
 
     spec->xml = g_strdup(xml);
     spec->flags = flags;
-    return virStartGuest(config, spec, wait, error);
+    return virDomainLockCreateSpec(config, spec, wait, error);
 }
 
 virDomainLock *
@@ -294,5 +295,5 @@ virDomainLockCreateCommand(virLockConfig *config, const virDomainLockCommand *co
 
     virDomainLockSpecSetCommand(spec, command);
     spec->flags = flags;
-    return virStartGuest(config, spec, wait, error);
+    return virDomainLockCreateSpec(config, spec, wait, error);
 }

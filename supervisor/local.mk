@@ -32,6 +32,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/qmp_message.h \
 	%D%/watch.c \
 	%D%/watch.h \
+	%D%/restart.c \
+	%D%/restart.h \
 	%D%/starter.c \
 	%D%/starter.h \
 	%D%/supervisor.c \

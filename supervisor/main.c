@@ -20,6 +20,7 @@
 #include "domain_lock/archive.h"
 #include "domain_lock/step.h"
 #include "supervisor/guest_qemu.h"
+#include "supervisor/restart.h"
 #include "supervisor/supervisor.h"
 #include <locale.h>
 #include <malloc.h>
@@ -130,6 +131,11 @@ virMainServe(virMain *self)
     gboolean ended = virSupervisorRun(sup, self->spec);
 
     virSupervisorFree(sup);
+    if (ended && virSupervisorWantsRestart(self->obj)) {
+        /* the next supervisor needs the folder */
+        g_clear_pointer(&self->obj->runtime, virDomainLockRuntimeFree);
+        ended = virSupervisorRestart(self->obj, self->spec);
+    }
     return ended ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

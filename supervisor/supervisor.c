@@ -311,7 +311,6 @@ virSupervisorStartDone(const GError *error, gpointer data)
     sup->startTimer = 0;
     sup->starting = FALSE;
     if (error) {
-        g_message("%s", error->message);
         virSupervisorStarterFail(sup->starter, error);
         virSupervisorFinish(sup);
         return;

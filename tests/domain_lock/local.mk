@@ -34,6 +34,7 @@ TESTS += $(domain_lock_tests)
 domain_lock_scripts = \
 	%D%/test-control.py \
 	%D%/test-crash-steps.py \
+	%D%/test-daemon-gone.sh \
 	%D%/test-start-refused.sh \
 	$(NULL)
 TESTS += $(domain_lock_scripts)
