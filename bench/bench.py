@@ -196,6 +196,14 @@ def measure_refusal(bench):
     succeed(bench.alpha, "destroy", identity)
 
 
+def measure_nothing(bench):
+    """What of each figure is the starting of any program at all from here."""
+    samples = []
+    for _ in range(bench.rounds):
+        samples.append(timed(bench.alpha.leasehold, "version")[0])
+    bench.row("leasehold version", statistics.median(samples), "ms", samples=samples)
+
+
 def measure_idle(bench):
     """One supervisor with nothing to do: its own memory, and how often it wakes up."""
     xml, identity = bench.lab.domain("idle", *bench.disks("idle", 1))
@@ -269,6 +277,7 @@ def main():
         for count in (1, 8):
             measure_start(bench, count)
         measure_refusal(bench)
+        measure_nothing(bench)
         measure_idle(bench)
     about = machine()
     print("%(qemu)s, kernel %(kernel)s, %(processors)d processors, load %(load)s" % about)
