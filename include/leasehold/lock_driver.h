@@ -116,7 +116,8 @@ typedef struct _virLockDriverObject {
     gint64 pid;       /* NEW_ATTACH: the holder; else 0 until setPid */
     const char *lossHelper;     /* program that the backend runs when leases are lost, or
                                  * NULL: it signals the child */
-    const char *lossHelperArgs; /* its arguments, separated by single spaces */
+    const char *lossHelperArgs; /* its arguments, separated by single spaces; a space or
+                                 * backslash in an argument has a backslash before it */
     virLockFdPassFunc passFd;   /* or NULL: then files can only be inherited */
     gpointer passFdData;
 } virLockDriverObject;

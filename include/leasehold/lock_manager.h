@@ -210,7 +210,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virLockManagerPlugin, virLockManagerPluginUnload)
  * virLockManagerSetParameter:
  *
  * Keys: "uuid" and "name" (required before any resource), "id", "pid", "loss_helper" (path),
- * "loss_helper_args", "ticket" (NEW_MIGRATE). An unknown key is CONFIG.
+ * "loss_helper_args" (separated by single spaces; a space or backslash in an argument has a
+ * backslash before it), "ticket" (NEW_MIGRATE). An unknown key is CONFIG.
  */
 gboolean virLockManagerSetParameter(virLockManager *man, const char *key, const char *value,
                                     GError **error) VIR_LOCK_WARN_UNUSED;

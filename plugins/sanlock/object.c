@@ -17,6 +17,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/text.h"
 #include "plugins/sanlock/errors.h"
 #include "plugins/sanlock/marker.h"
 #include "plugins/sanlock/libsanlock.h"
@@ -66,28 +67,42 @@ virSanlockObjectFree(gpointer objectData)
 
 /* --- registration ------------------------------------------------------------------------------ */
 
+/* As sanlock splits them: at spaces, unless a backslash stands before one. */
+static guint
+virSanlockCountHelperArgs(const char *args)
+{
+    guint n = 1;
+
+    for (; *args; args++) {
+        if (*args == '\\' && args[1])
+            args++;
+        else if (*args == ' ')
+            n++;
+    }
+    return n;
+}
+
 gboolean
 virSanlockObjectPrepareChild(gpointer objectData, GError **error)
 {
     virSanlockObject *object = objectData;
-    g_auto(GStrv) args = g_strsplit(object->lossHelperArgs, " ", -1);
+    g_autofree char *path = NULL, *args = NULL;
 
     if (!object->lossHelper)
         return TRUE;
-    if (strlen(object->lossHelper) >= SANLK_HELPER_PATH_LEN ||
-        strlen(object->lossHelperArgs) >= SANLK_HELPER_ARGS_LEN ||
-        g_strv_length(args) > HELPER_MAX_ARGS ||
-        strpbrk(object->lossHelperArgs, "\\\t\n")) {
-        g_set_error(
-            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-            "the failure helper '%s %s' does not fit into sanlock: %d characters each "
-            "for "
-            "path and arguments and %d arguments are possible; a shorter run_dir helps",
-            object->lossHelper, object->lossHelperArgs, SANLK_HELPER_PATH_LEN - 1,
-            HELPER_MAX_ARGS);
-        return FALSE;
-    }
-    return TRUE;
+    if (strlen(object->lossHelper) < SANLK_HELPER_PATH_LEN &&
+        strlen(object->lossHelperArgs) < SANLK_HELPER_ARGS_LEN &&
+        virSanlockCountHelperArgs(object->lossHelperArgs) <= HELPER_MAX_ARGS &&
+        !strpbrk(object->lossHelperArgs, "\t\n"))
+        return TRUE;
+    path = virTextPrintable(object->lossHelper);
+    args = virTextPrintable(object->lossHelperArgs);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "the failure helper '%s' with '%s' does not fit into sanlock: path and "
+                "arguments may have %d characters each, without tabs and line ends, and "
+                "there may be %d arguments; a shorter run_dir helps",
+                path, args, SANLK_HELPER_PATH_LEN - 1, HELPER_MAX_ARGS);
+    return FALSE;
 }
 
 static int

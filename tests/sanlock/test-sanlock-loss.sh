@@ -13,10 +13,10 @@ host_up alpha 1
 hosts_join alpha
 cat >"$TEST_TMP/helper" <<SH
 #!/bin/sh
-echo "\$@" >"$TEST_TMP/told.new" && mv "$TEST_TMP/told.new" "$TEST_TMP/told"
+printf '<%s>' "\$@" >"$TEST_TMP/told.new" && mv "$TEST_TMP/told.new" "$TEST_TMP/told"
 SH
 chmod +x "$TEST_TMP/helper"
-holder_start a alpha name=web "helper=$TEST_TMP/helper" "helper_args=/run/guest of-web"
+holder_start a alpha name=web "helper=$TEST_TMP/helper" 'helper_args=/run/a\ guest\\of web'
 child=$pid
 holder_start plain alpha name=plain uuid=plain
 plain_child=$pid
@@ -28,7 +28,7 @@ told ok "another one, without helper" plain acquire disk-2
 cp --sparse=always "$STORE" "$STORE.kept"
 truncate -s 0 "$STORE"
 if wait_until 15 test -f "$TEST_TMP/told"; then pass "the helper is run"; else fail "the helper is run"; fi
-is "$(<"$TEST_TMP/told")" "/run/guest of-web $child" "with its arguments and the guest's pid"
+is "$(<"$TEST_TMP/told")" '</run/a guest\of><web>'"<$child>" "with its arguments, spaces in them too, and the guest's pid"
 alive "$child"
 is $? 0 "and the guest still lives"
 wait_until 5 gone "$plain_child"
