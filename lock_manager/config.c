@@ -233,6 +233,28 @@ virLockConfigTakeFile(virLockConfig *config, GError **error)
     return TRUE;
 }
 
+/* Who writes a [sanlock] group means sanlock's leases. The default would be locks of this host
+ * only, and its guests would run beside those of other hosts. */
+static gboolean
+virLockConfigCheckChoice(virLockConfig *config, GError **error)
+{
+    const char *plugin = virLockConfigGet(config, "lock", "plugin");
+    g_auto(GStrv) groups = g_key_file_get_groups(config->file, NULL);
+
+    if (virLockConfigIsSet(config, "lock", "plugin"))
+        return TRUE;
+    for (char **group = groups; *group; group++) {
+        if (virLockConfigIsOwnGroup(*group) || g_str_equal(*group, plugin))
+            continue;
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "%s: there is a group [%s], but [lock] plugin is not set and would be "
+                    "'%s'; say which one is meant: plugin = %s or plugin = %s",
+                    config->path, *group, plugin, *group, plugin);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 /* --- defaults ----------------------------------------------------------------------------- */
 
 static char *
@@ -333,7 +355,7 @@ virLockConfigLoad(const char *path, GError **error)
     }
 
     if (g_key_file_load_from_file(config->file, config->path, G_KEY_FILE_NONE, &local)) {
-        if (!virLockConfigTakeFile(config, error))
+        if (!virLockConfigTakeFile(config, error) || !virLockConfigCheckChoice(config, error))
             return NULL;
     } else if (!named && g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
         g_clear_pointer(&config->path, g_free);
@@ -384,6 +406,14 @@ virLockConfigGet(virLockConfig *config, const char *group, const char *key)
         return value;
     i = virLockConfigFindKey(group, key);
     return i < 0 ? NULL : virLockConfigKeys[i].defaultValue;
+}
+
+gboolean
+virLockConfigIsSet(virLockConfig *config, const char *group, const char *key)
+{
+    g_autofree char *id = g_strdup_printf("%s/%s", group, key);
+
+    return g_hash_table_contains(config->values, id);
 }
 
 virLockDriverParam *

@@ -119,7 +119,8 @@ gboolean virToolParseGlobal(virTool *tool) G_GNUC_WARN_UNUSED_RESULT;
 virLockConfig *virToolConfig(virTool *tool) G_GNUC_WARN_UNUSED_RESULT;
 /** The configured plugin, or NULL with the error reported and exitStatus set. */
 virLockManagerPlugin *virToolPlugin(virTool *tool) G_GNUC_WARN_UNUSED_RESULT;
-/** The same for a command that needs a plugin with @capability, called @what in the error. */
+/** The same for a command that needs a plugin with @capability, called @what in the error;
+ * when none is configured, the installed one that has it. */
 virLockManagerPlugin *virToolPluginWith(virTool *tool, virLockCapability capability,
                                         const char *what) G_GNUC_WARN_UNUSED_RESULT;
 /** @path as other processes can open it; ".." and symlinks are the kernel's business. */

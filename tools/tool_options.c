@@ -241,16 +241,37 @@ virToolPlugin(virTool *tool)
     return plugin;
 }
 
+/* The first installed plugin that has @capability; NULL if there is none. */
+static virLockManagerPlugin *
+virToolFindPlugin(virTool *tool, virLockCapability capability)
+{
+    g_autoptr(GPtrArray) names = virLockManagerPluginList(NULL);
+
+    for (guint i = 0; names && i < names->len; i++) {
+        g_autoptr(virLockManagerPlugin) plugin =
+            virLockManagerPluginLoad(tool->config, g_ptr_array_index(names, i), NULL);
+
+        if (plugin && (virLockManagerPluginGetInfo(plugin)->capabilities & capability))
+            return g_steal_pointer(&plugin);
+    }
+    return NULL;
+}
+
 virLockManagerPlugin *
 virToolPluginWith(virTool *tool, virLockCapability capability, const char *what)
 {
     g_autoptr(virLockManagerPlugin) plugin = virToolPlugin(tool);
     const virLockManagerPluginInfo *info =
         plugin ? virLockManagerPluginGetInfo(plugin) : NULL;
+    virLockManagerPlugin *other;
     g_autoptr(GError) error = NULL;
 
     if (!info || (info->capabilities & capability))
         return g_steal_pointer(&plugin);
+    /* "store create" is what one does first, perhaps before there is a configuration */
+    if (!virLockConfigIsSet(tool->config, "lock", "plugin") &&
+        (other = virToolFindPlugin(tool, capability)))
+        return other;
     g_set_error(
         &error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
         "plugin '%s' has no %s; for several hosts set [lock] plugin = sanlock, see "

@@ -81,6 +81,8 @@ const char *virLockConfigGetPath(virLockConfig *config);
 /** The value, or the documented default; NULL only for keys that have none. The defaults of a
  * plugin's group are the plugin's own (virLockManagerPluginGetKeys): here NULL. */
 const char *virLockConfigGet(virLockConfig *config, const char *group, const char *key);
+/** TRUE if the file sets the key, FALSE if a default is in force. */
+gboolean virLockConfigIsSet(virLockConfig *config, const char *group, const char *key);
 
 /* --- plugins ------------------------------------------------------------------------------ */
 

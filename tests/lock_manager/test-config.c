@@ -62,6 +62,9 @@ testRefusals(void)
     expectRefused("[host]\nrun_dir = relative\n", WORDS("run_dir", "absolute"));
     expectRefused("[host]\nidentity = guess\n", WORDS("identity", "local"));
     expectRefused("[migrate]\nrsh =\n", WORDS("rsh"));
+    /* leases of this host only, where somebody meant those of all hosts */
+    expectRefused("[sanlock]\nstore = /dev/vg/leases\n",
+                  WORDS("[sanlock]", "plugin = sanlock", "plugin = lockfile"));
     expectRefused("name = no group\n", WORDS("cannot read"));
     expectRefused("[host\nname = a\n", WORDS("cannot read"));
     expectRefused("[host]\nname = \xff\xfe\n", WORDS("name"));

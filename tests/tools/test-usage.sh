@@ -101,6 +101,9 @@ exits 1 "a configuration that does not exist" leasehold --config "$TEST_TMP/none
 like "$errors" "$TEST_TMP/none" "is named"
 exits 1 "what the plugin does not promise" leasehold store list
 like "$errors" "nop" "names the plugin"
+printf '[host]\nrun_dir = %s/run\n' "$TEST_TMP" >"$TEST_TMP/unset.conf"
+exits 1 "store without a configured plugin" leasehold --config "$TEST_TMP/unset.conf" store list
+like "$errors" "no store is configured: set .sanlock. store" "asks the plugin that has stores"
 run leasehold --json store list
 like "$errors" '"code":"UNSUPPORTED"' "with its code"
 
