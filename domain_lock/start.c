@@ -23,6 +23,7 @@
 #include "step.h"
 #include "undo.h"
 #include <leasehold/lock_driver.h>
+#include <string.h>
 #include <unistd.h>
 
 /* How long undoing may take beyond the deadline of the start itself. */
@@ -134,11 +135,25 @@ virStartPassFd(int fd, const char *name, gpointer data, GError **error)
     return obj->guest->ops->passFd(obj->guest, fd, name, error);
 }
 
+/* One argument of the failure helper, as lock_driver.h wants it. */
+static char *
+virStartHelperArgument(const char *text)
+{
+    GString *escaped = g_string_new(NULL);
+
+    for (; *text; text++) {
+        if (*text == ' ' || *text == '\\')
+            g_string_append_c(escaped, '\\');
+        g_string_append_c(escaped, *text);
+    }
+    return g_string_free(escaped, FALSE);
+}
+
 static gboolean
 virStartMakeManager(virDomainLockObj *obj, GError **error)
 {
     g_autofree char *helper = virStartHelper("leasehold-lockfailure");
-    const char *dir = virDomainLockRuntimeGetPath(obj->runtime);
+    g_autofree char *dir = virStartHelperArgument(virDomainLockRuntimeGetPath(obj->runtime));
     const virDomainLockInfo *info = obj->status->info;
 
     obj->man = virLockManagerNew(obj->plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, 0, error);
@@ -388,17 +403,48 @@ virStartCheckBounds(const virLockWait *wait, const char *what, GError **error)
     return TRUE;
 }
 
+/* " with disk /vm/web.img and 7 more": what a refusal of the guest as a whole is about; a
+ * message that names a disk itself needs no more. */
+static char *
+virStartNameDisks(virDomainLockObj *obj, const GError *why)
+{
+    GPtrArray *resources = virDomainDefGetResources(obj->def);
+    const char *first = NULL;
+    guint more = 0;
+
+    if (why->code != VIR_LOCK_ERROR_BUSY)
+        return g_strdup("");
+    for (guint i = 0; i < resources->len; i++) {
+        const virDomainResource *resource = g_ptr_array_index(resources, i);
+
+        if (strstr(why->message, resource->path))
+            return g_strdup("");
+        if (resource->type != VIR_LOCK_RESOURCE_DISK || resource->depth > 0)
+            continue;
+        if (first)
+            more++;
+        else
+            first = resource->path;
+    }
+    if (!first)
+        return g_strdup("");
+    return more == 0 ? g_strdup_printf(" with disk %s", first)
+                     : g_strdup_printf(" with disk %s and %u more", first, more);
+}
+
 /* What one step left open (an answer of QEMU that did not come) is settled once everything
  * was undone and seen: the guest was not started. And it is open when it was not. */
 static void
 virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error)
 {
+    g_autofree char *disks = virStartNameDisks(obj, *error);
+
     if (!virUndoRun(undo, error))
         (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
     else if ((*error)->code == VIR_LOCK_ERROR_INDETERMINATE)
         (*error)->code = VIR_LOCK_ERROR_UNAVAILABLE;
     virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_FAILED);
-    g_prefix_error(error, "cannot start guest '%s': ", obj->status->info->name);
+    g_prefix_error(error, "cannot start guest '%s'%s: ", obj->status->info->name, disks);
     g_mutex_lock(&obj->lock);
     obj->status->info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
     obj->status->info->reason = VIR_DOMAIN_LOCK_REASON_FAILED;
