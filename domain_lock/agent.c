@@ -26,7 +26,7 @@ virAgentReadLine(int fd, gint64 deadlineUsec)
     g_autoptr(GString) line = g_string_new(NULL);
 
     while (line->len < AGENT_LINE_MAX) {
-        struct pollfd poller = { .fd = fd, .events = POLLIN };
+        struct pollfd poller = {.fd = fd, .events = POLLIN};
         char byte = 0;
         int n = poll(&poller, 1, virPollTimeoutMsec(deadlineUsec));
 
@@ -50,10 +50,10 @@ static gboolean
 virAgentSync(int fd, gint64 deadlineUsec)
 {
     gint64 id = g_random_int_range(1, G_MAXINT32);
-    g_autofree char *text =
-        g_strdup_printf("\xff{\"execute\": \"guest-sync-delimited\", \"arguments\": {\"id\": "
-                        "%" G_GINT64_FORMAT "}}\n",
-                        id);
+    g_autofree char *text = g_strdup_printf(
+        "\xff{\"execute\": \"guest-sync-delimited\", \"arguments\": {\"id\": "
+        "%" G_GINT64_FORMAT "}}\n",
+        id);
     char *line = NULL;
 
     if (virFdWriteFull(fd, text, strlen(text)) != 0)

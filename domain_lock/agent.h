@@ -14,7 +14,7 @@
  * UNAVAILABLE when no agent answers by the deadline (there is none, or the guest hangs);
  * INTERNAL with its own words when it refuses.
  */
-gboolean virAgentShutdown(const char *path, gint64 deadlineUsec, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virAgentShutdown(const char *path, gint64 deadlineUsec,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

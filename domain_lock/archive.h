@@ -16,8 +16,8 @@ gboolean virArchiveAddEvent(const char *stateDir, const virDomainLockEvent *even
 char *virArchiveHistoryDir(const char *stateDir);
 /** Adds the events of one history file to @events. A line that is no event is skipped: the
  * newest one may be half written. */
-gboolean virArchiveReadEvents(const char *path, GPtrArray *events, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virArchiveReadEvents(const char *path, GPtrArray *events,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 gboolean virArchiveSaveInfo(const char *stateDir, const virDomainLockInfo *info,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -36,17 +36,16 @@ typedef enum {
 static virNodeKind
 virNodeKindOf(const char *driver)
 {
-    static const char *const files[] = { "file", "host_device", "host_cdrom", NULL };
-    static const char *const nothing[] = { "null-co", "null-aio", NULL };
+    static const char *const files[] = {"file", "host_device", "host_cdrom", NULL};
+    static const char *const nothing[] = {"null-co", "null-aio", NULL};
     static const char *const inner[] = {
         /* formats */
-        "raw", "qcow2", "qcow", "qed", "vmdk", "vdi", "vhdx", "vpc", "bochs", "cloop", "dmg",
-        "luks", "parallels",
+        "raw", "qcow2", "qcow", "qed", "vmdk", "vdi", "vhdx", "vpc", "bochs", "cloop",
+        "dmg", "luks", "parallels",
         /* filters and combinations of other nodes */
-        "blkdebug", "blklogwrites", "blkreplay", "blkverify", "compress", "copy-before-write",
-        "copy-on-read", "preallocate", "quorum", "replication", "snapshot-access", "throttle",
-        "backup-top", "commit_top", "mirror_top", NULL
-    };
+        "blkdebug", "blklogwrites", "blkreplay", "blkverify", "compress",
+        "copy-before-write", "copy-on-read", "preallocate", "quorum", "replication",
+        "snapshot-access", "throttle", "backup-top", "commit_top", "mirror_top", NULL};
 
     if (g_strv_contains(files, driver))
         return VIR_NODE_FILE;
@@ -126,14 +125,15 @@ virDomainLockGuardedByKey(virLockConfig *config, GPtrArray *resources,
                   VIR_LOCK_RESOURCE_LEASE;
     if (!hasKey || resource->type != VIR_LOCK_RESOURCE_DISK)
         return FALSE;
-    name = virLockManagerResourceName(config, resource->type, resource->path, NULL, &error);
+    name =
+        virLockManagerResourceName(config, resource->type, resource->path, NULL, &error);
     return g_error_matches(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
 }
 
 /* What is held for one image; FALSE: nothing. */
 static gboolean
-virAuditCover(virLockConfig *config, GPtrArray *resources, const virDomainResource *resource,
-              GPtrArray *leases, virCover *cover)
+virAuditCover(virLockConfig *config, GPtrArray *resources,
+              const virDomainResource *resource, GPtrArray *leases, virCover *cover)
 {
     const virLockLease *lease = virAuditFindLease(config, leases, resource->path);
 
@@ -154,10 +154,11 @@ virAuditCovers(virLockConfig *config, GPtrArray *resources, GPtrArray *leases)
 
     for (guint i = 0; i < resources->len; i++) {
         const virDomainResource *resource = g_ptr_array_index(resources, i);
-        virCover cover = { 0 };
+        virCover cover = {0};
         virCover *known = NULL;
 
-        if (resource->type != VIR_LOCK_RESOURCE_DISK || !virCoverKey(resource->path, &cover))
+        if (resource->type != VIR_LOCK_RESOURCE_DISK ||
+            !virCoverKey(resource->path, &cover))
             continue;
         if (!virAuditCover(config, resources, resource, leases, &cover))
             continue;
@@ -194,20 +195,21 @@ virAuditIsFirmware(const char *name, const char *path, guint flags)
 }
 
 static gboolean
-virAuditFileNode(const virAudit *audit, const char *name, const char *file, gboolean readOnly,
-                 GError **error)
+virAuditFileNode(const virAudit *audit, const char *name, const char *file,
+                 gboolean readOnly, GError **error)
 {
     g_autofree char *path = virAuditNodePath(file);
-    virCover key = { 0 };
+    virCover key = {0};
     const virCover *cover = NULL;
 
     if (path && readOnly && virAuditIsFirmware(name, path, audit->flags))
         return TRUE;
     if (!path || !virCoverKey(path, &key)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "QEMU has block node '%s' open on '%s', which cannot be found to check "
-                    "its lease: %s",
-                    name, file, path ? g_strerror(errno) : "no file name");
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+            "QEMU has block node '%s' open on '%s', which cannot be found to check "
+            "its lease: %s",
+            name, file, path ? g_strerror(errno) : "no file name");
         return FALSE;
     }
     cover = virCoverFind(audit->covers, &key);
@@ -219,11 +221,12 @@ virAuditFileNode(const virAudit *audit, const char *name, const char *file, gboo
         return FALSE;
     }
     if (!readOnly && !cover->writable) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "QEMU has block node '%s' open for writing on '%s', for which only a "
-                    "lease for reading is held: declare the image as writable or shareable, "
-                    "or open it read-only",
-                    name, path);
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+            "QEMU has block node '%s' open for writing on '%s', for which only a "
+            "lease for reading is held: declare the image as writable or shareable, "
+            "or open it read-only",
+            name, path);
         return FALSE;
     }
     return TRUE;
@@ -237,10 +240,11 @@ virAuditNode(const virAudit *audit, JsonObject *node, GError **error)
     const char *file = virDomainLockJsonString(node, "file");
 
     if (!name || !driver || !file || !json_object_has_member(node, "ro")) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
-                    "QEMU describes a block node (%s) in an unknown way; its leases cannot "
-                    "be checked",
-                    name ? name : "without a name");
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
+            "QEMU describes a block node (%s) in an unknown way; its leases cannot "
+            "be checked",
+            name ? name : "without a name");
         return FALSE;
     }
     switch (virNodeKindOf(driver)) {
@@ -253,10 +257,11 @@ virAuditNode(const virAudit *audit, JsonObject *node, GError **error)
     case VIR_NODE_ELSEWHERE:
         if (virAuditHasExplicitLease(audit->leases))
             return TRUE;
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "QEMU has block node '%s' open on '%s' (%s), which is no file or device "
-                    "of this host: it needs an explicit <lease> in the description",
-                    name, file, driver);
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+            "QEMU has block node '%s' open on '%s' (%s), which is no file or device "
+            "of this host: it needs an explicit <lease> in the description",
+            name, file, driver);
         return FALSE;
     }
     g_assert_not_reached();
@@ -267,11 +272,12 @@ virDomainLockAudit(virLockConfig *config, JsonArray *nodes, GPtrArray *resources
                    GPtrArray *leases, guint flags, GError **error)
 {
     g_autoptr(GArray) covers = virAuditCovers(config, resources, leases);
-    const virAudit audit = { covers, leases, flags };
+    const virAudit audit = {covers, leases, flags};
 
     for (guint i = 0; i < json_array_get_length(nodes); i++) {
         JsonNode *node = json_array_get_element(nodes, i);
-        JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        JsonObject *object =
+            JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
 
         if (!virAuditNode(&audit, object, error))
             return FALSE;

@@ -9,7 +9,8 @@
 #include <json-glib/json-glib.h>
 
 typedef enum {
-    VIR_AUDIT_FOREIGN = 1 << 0, /* a command line that is not ours: so are its node names */
+    VIR_AUDIT_FOREIGN =
+        1 << 0, /* a command line that is not ours: so are its node names */
 } virAuditFlags;
 
 /**
@@ -27,7 +28,8 @@ typedef enum {
  * naming the node and its image.
  */
 gboolean virDomainLockAudit(virLockConfig *config, JsonArray *nodes, GPtrArray *resources,
-                            GPtrArray *leases, guint flags, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+                            GPtrArray *leases, guint flags,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /**
  * virDomainLockGuardedByKey: an image without identity, in a guest with <lease> elements: those

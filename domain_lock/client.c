@@ -59,7 +59,7 @@ virDomainLockDir(virDomainLock *dom)
     return virDomainLockRuntimePath(virClientRunDir(dom->config), dom->uuid);
 }
 
-/* --- one guest from its files ------------------------------------------------------------ */
+/* --- one guest from its files ------------------------------------------------------- */
 
 static void
 virClientSetMessage(virDomainLockInfo *info, const char *message)
@@ -80,7 +80,8 @@ virClientJudgeOrphan(const virDomainLockStatus *status)
     if (virDomainLockStatusQemuAlive(status)) {
         info->state = VIR_DOMAIN_LOCK_STATE_UNSUPERVISED;
         info->reason = VIR_DOMAIN_LOCK_REASON_NONE;
-        virClientSetMessage(info, "QEMU runs under its leases, but its supervisor is gone");
+        virClientSetMessage(info,
+                            "QEMU runs under its leases, but its supervisor is gone");
         return;
     }
     info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
@@ -97,8 +98,9 @@ virClientJudgeHeld(const virDomainLockStatus *status)
 
     if (virProcessReadStat((pid_t)status->supervisor.pid, &st) == 0 &&
         (st.state == 'T' || st.state == 't'))
-        virClientSetMessage(status->info, "its supervisor is stopped (SIGSTOP or a debugger): "
-                                          "this is what was known before");
+        virClientSetMessage(status->info,
+                            "its supervisor is stopped (SIGSTOP or a debugger): "
+                            "this is what was known before");
 }
 
 static virDomainLockInfo *
@@ -125,7 +127,7 @@ virDomainLockReadInfo(virLockConfig *config, const char *uuid)
     return info ? info : virArchiveLoadInfo(virClientStateDir(config), uuid);
 }
 
-/* --- all guests -------------------------------------------------------------------------- */
+/* --- all guests --------------------------------------------------------------------- */
 
 static void
 virClientCollectRunning(virLockConfig *config, GHashTable *found)
@@ -170,8 +172,8 @@ virClientCompare(gconstpointer a, gconstpointer b)
 GPtrArray *
 virDomainLockList(virLockConfig *config, guint flags, GError **error)
 {
-    g_autoptr(GHashTable) found = g_hash_table_new_full(
-        g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) found =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     GPtrArray *list =
         g_ptr_array_new_with_free_func((GDestroyNotify)virDomainLockInfoFree);
     GHashTableIter iter;
@@ -194,7 +196,7 @@ virDomainLockList(virLockConfig *config, guint flags, GError **error)
     return list;
 }
 
-/* --- lookup ------------------------------------------------------------------------------ */
+/* --- lookup ------------------------------------------------------------------------- */
 
 static virDomainLock *
 virClientLookupUuid(virLockConfig *config, const char *text)
@@ -224,7 +226,8 @@ virDomainLockLookup(virLockConfig *config, const char *nameOrUuid, GError **erro
     const virDomainLockInfo *best = NULL;
     virDomainLock *dom = NULL;
 
-    if (g_uuid_string_is_valid(nameOrUuid) && (dom = virClientLookupUuid(config, nameOrUuid)))
+    if (g_uuid_string_is_valid(nameOrUuid) &&
+        (dom = virClientLookupUuid(config, nameOrUuid)))
         return dom;
     list = virDomainLockList(config, VIR_DOMAIN_LOCK_LIST_ALL, error);
     for (guint i = 0; list && i < list->len; i++) {
@@ -236,9 +239,10 @@ virDomainLockLookup(virLockConfig *config, const char *nameOrUuid, GError **erro
     if (best)
         return virDomainLockNew(config, best->name, best->uuid);
     if (list)
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "there is no guest '%s' on this host; 'leasehold list --all' shows those "
-                    "that run or have run here",
-                    nameOrUuid);
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+            "there is no guest '%s' on this host; 'leasehold list --all' shows those "
+            "that run or have run here",
+            nameOrUuid);
     return NULL;
 }

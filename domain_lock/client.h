@@ -18,7 +18,8 @@ struct _virDomainLock {
     char *uuid;
 };
 
-virDomainLock *virDomainLockNew(virLockConfig *config, const char *name, const char *uuid);
+virDomainLock *virDomainLockNew(virLockConfig *config, const char *name,
+                                const char *uuid);
 /** run_dir/guests/<uuid>; free with g_free. */
 char *virDomainLockDir(virDomainLock *dom);
 
@@ -31,14 +32,14 @@ virDomainLockInfo *virDomainLockReadInfo(virLockConfig *config, const char *uuid
 
 /** As virDomainLockCreateXML; path of the configuration and bounds in @spec are set here. */
 virDomainLock *virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
-                                       const virLockWait *wait, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                                       const virLockWait *wait,
+                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** One method of io.leasehold.Guest1; @parameters may be floating or NULL. */
 gboolean virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,
                            gint timeoutMsec, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Properties of the guest, or NULL. */
-virDomainLockInfo *virDomainLockCallInfo(virDomainLock *dom, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+virDomainLockInfo *virDomainLockCallInfo(virDomainLock *dom,
+                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

@@ -17,7 +17,7 @@
 #define CALL_DESTROY_MSEC 40000
 #define CALL_INFO_MSEC 5000
 
-/* --- connecting -------------------------------------------------------------------------- */
+/* --- connecting --------------------------------------------------------------------- */
 
 static void
 virCallSetNotConnected(virDomainLock *dom, const GError *why, GError **error)
@@ -25,14 +25,16 @@ virCallSetNotConnected(virDomainLock *dom, const GError *why, GError **error)
     g_autoptr(virDomainLockInfo) info = virDomainLockReadInfo(dom->config, dom->uuid);
 
     if (info && info->state == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED)
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                    "guest '%s' is unsupervised: QEMU (pid %" G_GINT64_FORMAT
-                    ") runs under its leases, but its supervisor is gone; 'leasehold destroy "
-                    "%s' ends it",
-                    dom->name, info->pid, dom->name);
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+            "guest '%s' is unsupervised: QEMU (pid %" G_GINT64_FORMAT
+            ") runs under its leases, but its supervisor is gone; 'leasehold destroy "
+            "%s' ends it",
+            dom->name, info->pid, dom->name);
     else if (info && info->supervisorPid != 0)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                    "the supervisor (pid %" G_GINT64_FORMAT ") of guest '%s' does not answer: "
+                    "the supervisor (pid %" G_GINT64_FORMAT
+                    ") of guest '%s' does not answer: "
                     "%s",
                     info->supervisorPid, dom->name, why->message);
     else
@@ -62,8 +64,8 @@ virCallConnect(virDomainLock *dom, GError **error)
         g_socket_set_timeout(socket, CALL_CONNECT_SEC);
         stream = g_socket_connection_factory_create_connection(socket);
         connection = g_dbus_connection_new_sync(
-            G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL,
-            NULL, &why);
+            G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT,
+            NULL, NULL, &why);
     } else {
         virFdClose(fd);
     }
@@ -88,9 +90,9 @@ virCallReply(virDomainLock *dom, const char *interface, const char *method,
 
     if (!connection)
         return NULL;
-    reply = g_dbus_connection_call_sync(connection, NULL, "/io/leasehold/Guest", interface,
-                                        method, arguments, NULL, G_DBUS_CALL_FLAGS_NONE,
-                                        timeoutMsec, NULL, &why);
+    reply = g_dbus_connection_call_sync(connection, NULL, "/io/leasehold/Guest",
+                                        interface, method, arguments, NULL,
+                                        G_DBUS_CALL_FLAGS_NONE, timeoutMsec, NULL, &why);
     if (!reply)
         g_propagate_error(error, virDomainLockErrorFromRemote(why));
     return reply;
@@ -100,8 +102,8 @@ gboolean
 virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,
                   gint timeoutMsec, GError **error)
 {
-    g_autoptr(GVariant) reply = virCallReply(dom, "io.leasehold.Guest1", method, parameters,
-                                             timeoutMsec, error);
+    g_autoptr(GVariant) reply =
+        virCallReply(dom, "io.leasehold.Guest1", method, parameters, timeoutMsec, error);
 
     return reply != NULL;
 }
@@ -120,7 +122,7 @@ virDomainLockCallInfo(virDomainLock *dom, GError **error)
     return virDomainLockInfoFromVariant(properties);
 }
 
-/* --- the public calls -------------------------------------------------------------------- */
+/* --- the public calls --------------------------------------------------------------- */
 
 virDomainLockInfo *
 virDomainLockGetInfo(virDomainLock *dom, GError **error)
@@ -129,8 +131,7 @@ virDomainLockGetInfo(virDomainLock *dom, GError **error)
     g_autoptr(GError) why = NULL;
     virDomainLockInfo *asked = NULL;
 
-    if (known && known->supervisorPid != 0 &&
-        (asked = virDomainLockCallInfo(dom, &why)))
+    if (known && known->supervisorPid != 0 && (asked = virDomainLockCallInfo(dom, &why)))
         return asked;
     if (!known)
         known = virDomainLockReadInfo(dom->config, dom->uuid);
@@ -144,7 +145,8 @@ virDomainLockGetInfo(virDomainLock *dom, GError **error)
 }
 
 gboolean
-virDomainLockShutdownFlags(virDomainLock *dom, guint timeoutSec, guint flags, GError **error)
+virDomainLockShutdownFlags(virDomainLock *dom, guint timeoutSec, guint flags,
+                           GError **error)
 {
     gint patience = flags & VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK ? G_MAXINT : CALL_MSEC;
 
@@ -176,7 +178,7 @@ virDomainLockReset(virDomainLock *dom, GError **error)
     return virDomainLockCall(dom, "Reset", NULL, CALL_MSEC, error);
 }
 
-/* --- destroy, with or without a supervisor ----------------------------------------------- */
+/* --- destroy, with or without a supervisor ------------------------------------------ */
 
 static void
 virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status)
@@ -219,7 +221,8 @@ virCallKillQemu(virDomainLock *dom, const virDomainLockStatus *status, guint fla
     if (pidfd < 0 || virPidfdWait(pidfd, g_get_monotonic_time() + CALL_MSEC * 1000LL))
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-                "QEMU (pid %" G_GINT64_FORMAT ") of guest '%s' has not ended yet; its leases "
+                "QEMU (pid %" G_GINT64_FORMAT
+                ") of guest '%s' has not ended yet; its leases "
                 "stay held until it has",
                 status->qemu.pid, dom->name);
     return FALSE;

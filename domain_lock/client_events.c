@@ -30,7 +30,7 @@ virEventsFile(const char *uuid)
     return g_strconcat(uuid, ".jsonl", NULL);
 }
 
-/* --- history ----------------------------------------------------------------------------- */
+/* --- history ------------------------------------------------------------------------ */
 
 static gint
 virEventsCompare(gconstpointer a, gconstpointer b)
@@ -50,7 +50,8 @@ virEventsReadAll(const char *dirPath, GPtrArray *events, GError **error)
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(dirPath, name, NULL);
 
-        if (g_str_has_suffix(name, ".jsonl") && !virArchiveReadEvents(path, events, error))
+        if (g_str_has_suffix(name, ".jsonl") &&
+            !virArchiveReadEvents(path, events, error))
             return FALSE;
     }
     return TRUE;
@@ -89,24 +90,26 @@ virDomainLockGetHistory(virLockConfig *config, const char *nameOrUuid, GError **
         return NULL;
     file = virEventsFile(uuid);
     path = g_build_filename(dir, file, NULL);
-    if (g_file_test(path, G_FILE_TEST_EXISTS) && !virArchiveReadEvents(path, events, error))
+    if (g_file_test(path, G_FILE_TEST_EXISTS) &&
+        !virArchiveReadEvents(path, events, error))
         return NULL;
     return g_steal_pointer(&events);
 }
 
-/* --- following --------------------------------------------------------------------------- */
+/* --- following ---------------------------------------------------------------------- */
 
 /* How far one history file was told. */
 typedef struct {
     guint64 offset;
-    gint64 lastUsec; /* time of the last event: an offset means nothing in a file that was cut */
+    gint64
+        lastUsec; /* time of the last event: an offset means nothing in a file that was cut */
 } virEventsMark;
 
 typedef struct {
     GSource source;
     int fd; /* inotify */
     char *dir;
-    char *onlyFile; /* or NULL: all guests */
+    char *onlyFile;    /* or NULL: all guests */
     GHashTable *marks; /* file name -> virEventsMark */
     virDomainLockEventFunc func;
     gpointer data;
@@ -180,9 +183,11 @@ virEventsDispatch(GSource *source, GSourceFunc callback, gpointer data)
 
     while ((n = read(self->fd, buffer, sizeof(buffer))) > 0) {
         for (char *at = buffer; at < buffer + n && !g_source_is_destroyed(source);) {
-            const struct inotify_event *event = (const struct inotify_event *)(gpointer)at;
-            gboolean wanted = event->len > 0 && g_str_has_suffix(event->name, ".jsonl") &&
-                              (!self->onlyFile || g_str_equal(self->onlyFile, event->name));
+            const struct inotify_event *event =
+                (const struct inotify_event *)(gpointer)at;
+            gboolean wanted =
+                event->len > 0 && g_str_has_suffix(event->name, ".jsonl") &&
+                (!self->onlyFile || g_str_equal(self->onlyFile, event->name));
 
             if (wanted)
                 virEventsReadNew(self, event->name);

@@ -31,33 +31,34 @@ typedef struct {
     virLockConfig *config;
 } virStartClient;
 
-/* --- spawning ---------------------------------------------------------------------------- */
+/* --- spawning ----------------------------------------------------------------------- */
 
 /* What ps shows: the first <name> of the description. No more than a label, so a description
  * that is no XML is the supervisor's business to refuse. */
 static void
-virStartLabelText(GMarkupParseContext *context, const char *text, gsize len, gpointer data,
-                  GError **error)
+virStartLabelText(GMarkupParseContext *context, const char *text, gsize len,
+                  gpointer data, GError **error)
 {
     char **label = data;
     const GSList *stack = g_markup_parse_context_get_element_stack(context);
 
-    if (!*label && g_slist_length((GSList *)stack) == 2 && g_str_equal(stack->data, "name"))
+    if (!*label && g_slist_length((GSList *)stack) == 2 &&
+        g_str_equal(stack->data, "name"))
         *label = g_strstrip(g_strndup(text, len));
 }
 
 static char *
 virStartLabel(const virDomainLockSpec *spec)
 {
-    static const GMarkupParser parser = { .text = virStartLabelText };
+    static const GMarkupParser parser = {.text = virStartLabelText};
     char *label = NULL;
     GMarkupParseContext *context = NULL;
 
     if (!spec->xml)
         return g_strdup(spec->name);
     context = g_markup_parse_context_new(&parser, 0, &label, NULL);
-    (void)g_markup_parse_context_parse(context, spec->xml, (gssize)MIN(strlen(spec->xml), 4096),
-                                       NULL);
+    (void)g_markup_parse_context_parse(context, spec->xml,
+                                       (gssize)MIN(strlen(spec->xml), 4096), NULL);
     g_markup_parse_context_free(context);
     return label ? label : g_strdup("?");
 }
@@ -71,12 +72,12 @@ virStartSpawn(const virDomainLockSpec *spec, int statusFd, GError **error)
     g_autofree char *status = g_strdup_printf("--status-fd=%d", statusFd);
     g_autofree char *label = virStartLabel(spec);
     g_autofree char *guest = g_strconcat("--guest=", label, NULL);
-    const char *argv[] = { path, guest, status, NULL };
-    int keep[2] = { statusFd, virStepFd() };
+    const char *argv[] = {path, guest, status, NULL};
+    int keep[2] = {statusFd, virStepFd()};
     virSpawnOptions options = {
         .what = "the supervisor",
         .flags = VIR_SPAWN_NEW_SESSION | VIR_SPAWN_CLOSE_FDS,
-        .stdioFds = { VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL },
+        .stdioFds = {VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL},
         .keepFds = keep,
         .nKeepFds = keep[1] > 2 ? 2 : 1,
         .argv = argv,
@@ -97,7 +98,7 @@ virStartSpawn(const virDomainLockSpec *spec, int statusFd, GError **error)
     return TRUE;
 }
 
-/* --- talking ----------------------------------------------------------------------------- */
+/* --- talking ------------------------------------------------------------------------ */
 
 static gboolean
 virStartSay(virStartClient *client, JsonObject *object, GError **error)
@@ -116,7 +117,8 @@ virStartSay(virStartClient *client, JsonObject *object, GError **error)
             return TRUE;
         if (n < 0) {
             g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
-                        "cannot tell the supervisor what to start: %s", g_strerror(errno));
+                        "cannot tell the supervisor what to start: %s",
+                        g_strerror(errno));
             return FALSE;
         }
         done += (gsize)n;
@@ -154,8 +156,9 @@ virStartHandle(virStartClient *client, const char *line, GError **error)
         virDomainLockProgressFromJson(progress, client->wait->progress,
                                       client->wait->progressData);
     if (ready) {
-        client->dom = virDomainLockNew(client->config, virDomainLockJsonString(ready, "name"),
-                                       virDomainLockJsonString(ready, "uuid"));
+        client->dom =
+            virDomainLockNew(client->config, virDomainLockJsonString(ready, "name"),
+                             virDomainLockJsonString(ready, "uuid"));
         return VIR_START_READY;
     }
     if (failed) {
@@ -187,11 +190,11 @@ static gboolean
 virStartPoll(virStartClient *client, GError **error)
 {
     GCancellable *cancellable = client->wait ? client->wait->cancellable : NULL;
-    GPollFD cancelFd = { .fd = -1 };
-    gboolean watchCancel =
-        !client->cancelled && cancellable && g_cancellable_make_pollfd(cancellable, &cancelFd);
-    struct pollfd fds[2] = { { .fd = client->sock, .events = POLLIN },
-                             { .fd = watchCancel ? cancelFd.fd : -1, .events = POLLIN } };
+    GPollFD cancelFd = {.fd = -1};
+    gboolean watchCancel = !client->cancelled && cancellable &&
+                           g_cancellable_make_pollfd(cancellable, &cancelFd);
+    struct pollfd fds[2] = {{.fd = client->sock, .events = POLLIN},
+                            {.fd = watchCancel ? cancelFd.fd : -1, .events = POLLIN}};
     int n = poll(fds, 2, virPollTimeoutMsec(client->deadlineUsec));
 
     if (watchCancel)
@@ -201,9 +204,10 @@ virStartPoll(virStartClient *client, GError **error)
     if (n > 0 && fds[0].revents)
         return TRUE;
     if (n == 0 && g_get_monotonic_time() >= client->deadlineUsec)
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
-                    "the supervisor does not say whether the guest was started; 'leasehold "
-                    "list' shows what it knows");
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
+            "the supervisor does not say whether the guest was started; 'leasehold "
+            "list' shows what it knows");
     return FALSE;
 }
 
@@ -227,9 +231,10 @@ virStartListen(virStartClient *client, GError **error)
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n <= 0 || client->input->len > VIR_SPEC_MAX) {
-            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
-                        "the supervisor died while it started the guest; what it had done so "
-                        "far ended with it unless 'leasehold list' shows the guest");
+            g_set_error(
+                error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
+                "the supervisor died while it started the guest; what it had done so "
+                "far ended with it unless 'leasehold list' shows the guest");
             return FALSE;
         }
         g_string_append_len(client->input, buffer, n);
@@ -238,7 +243,7 @@ virStartListen(virStartClient *client, GError **error)
     return result == VIR_START_READY;
 }
 
-/* --- the public calls -------------------------------------------------------------------- */
+/* --- the public calls --------------------------------------------------------------- */
 
 virDomainLock *
 virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
@@ -246,17 +251,17 @@ virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
 {
     g_autoptr(JsonObject) object = NULL;
     g_autoptr(GString) input = g_string_new(NULL);
-    virStartClient client = { .sock = -1, .input = input, .wait = wait, .config = config };
+    virStartClient client = {.sock = -1, .input = input, .wait = wait, .config = config};
     int socks[2];
     g_auto(virFd) ours = -1;
     g_auto(virFd) theirs = -1;
 
     g_free(spec->configPath);
     spec->configPath = g_strdup(virLockConfigGetPath(config));
-    spec->deadlineUsec = wait && wait->deadlineUsec > 0
-                             ? wait->deadlineUsec
-                             : g_get_monotonic_time() +
-                                   VIR_LOCK_WAIT_DEFAULT_SEC * G_USEC_PER_SEC;
+    spec->deadlineUsec =
+        wait && wait->deadlineUsec > 0
+            ? wait->deadlineUsec
+            : g_get_monotonic_time() + VIR_LOCK_WAIT_DEFAULT_SEC * G_USEC_PER_SEC;
     spec->busyUsec = wait ? wait->busyUsec : 0;
     object = virDomainLockSpecToJson(spec);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0) {

@@ -14,10 +14,11 @@ static gboolean
 virWaitForExit(int pidfd, const virLockWait *wait, GError **error)
 {
     GCancellable *cancellable = wait ? wait->cancellable : NULL;
-    GPollFD cancelFd = { .fd = -1 };
-    gboolean watchCancel = cancellable && g_cancellable_make_pollfd(cancellable, &cancelFd);
-    struct pollfd fds[2] = { { .fd = pidfd, .events = POLLIN },
-                             { .fd = watchCancel ? cancelFd.fd : -1, .events = POLLIN } };
+    GPollFD cancelFd = {.fd = -1};
+    gboolean watchCancel =
+        cancellable && g_cancellable_make_pollfd(cancellable, &cancelFd);
+    struct pollfd fds[2] = {{.fd = pidfd, .events = POLLIN},
+                            {.fd = watchCancel ? cancelFd.fd : -1, .events = POLLIN}};
     gboolean bounded = wait && wait->deadlineUsec > 0;
     int n = 0;
 
@@ -48,7 +49,8 @@ virWaitOpen(virDomainLock *dom)
 
     if (!status)
         return -1;
-    pidfd = virPidfdOpenExact((pid_t)status->supervisor.pid, status->supervisor.startTime);
+    pidfd =
+        virPidfdOpenExact((pid_t)status->supervisor.pid, status->supervisor.startTime);
     if (pidfd < 0 && virDomainLockStatusQemuAlive(status))
         pidfd = virPidfdOpenExact((pid_t)status->qemu.pid, status->qemu.startTime);
     return pidfd;

@@ -20,9 +20,9 @@ typedef struct {
     gsize offset;
 } virField;
 
-#define FIELD(key, property, type, member)                                                   \
-    {                                                                                        \
-        key, property, VIR_FIELD_##type, G_STRUCT_OFFSET(virDomainLockInfo, member)          \
+#define FIELD(key, property, type, member)                                               \
+    {                                                                                    \
+        key, property, VIR_FIELD_##type, G_STRUCT_OFFSET(virDomainLockInfo, member)      \
     }
 
 static const virField infoFields[] = {
@@ -60,7 +60,8 @@ static const char *const leaseHolds[] = {
     [VIR_LOCK_HOLD_BRIDGE] = "bridge",
 };
 
-#define WORD(table, value) ((guint)(value) < G_N_ELEMENTS(table) ? (table)[value] : "none")
+#define WORD(table, value)                                                               \
+    ((guint)(value) < G_N_ELEMENTS(table) ? (table)[value] : "none")
 
 static guint
 virWordFind(const char *const *table, guint n, const char *word)
@@ -72,7 +73,7 @@ virWordFind(const char *const *table, guint n, const char *word)
     return 0;
 }
 
-/* --- JSON -------------------------------------------------------------------------------- */
+/* --- JSON --------------------------------------------------------------------------- */
 
 const char *
 virDomainLockJsonString(JsonObject *object, const char *key)
@@ -152,7 +153,8 @@ virJsonSetString(JsonObject *object, const char *key, const char *value)
 }
 
 static void
-virInfoFieldToJson(const virDomainLockInfo *info, const virField *field, JsonObject *object)
+virInfoFieldToJson(const virDomainLockInfo *info, const virField *field,
+                   JsonObject *object)
 {
     gconstpointer at = G_STRUCT_MEMBER_P(info, field->offset);
 
@@ -167,7 +169,8 @@ virInfoFieldToJson(const virDomainLockInfo *info, const virField *field, JsonObj
         json_object_set_int_member(object, field->key, *(const int *)at);
         break;
     case VIR_FIELD_STATE:
-        json_object_set_string_member(object, field->key, virDomainLockStateName(info->state));
+        json_object_set_string_member(object, field->key,
+                                      virDomainLockStateName(info->state));
         break;
     case VIR_FIELD_REASON:
         json_object_set_string_member(object, field->key,
@@ -267,23 +270,23 @@ virDomainLockInfoFromJson(JsonObject *object)
     }
     for (guint i = 0; leases && i < json_array_get_length(leases); i++) {
         JsonNode *node = json_array_get_element(leases, i);
-        JsonObject *lease = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        JsonObject *lease =
+            JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
 
         if (lease && virDomainLockJsonString(lease, "name"))
-            g_ptr_array_add(
-                info->leases,
-                virLeaseNew(virDomainLockJsonString(lease, "lockspace"),
-                            virDomainLockJsonString(lease, "name"),
-                            virDomainLockJsonString(lease, "type"),
-                            virDomainLockJsonString(lease, "mode"),
-                            virDomainLockJsonString(lease, "hold"),
-                            (guint64)virDomainLockJsonInt(lease, "epoch", 0),
-                            virDomainLockJsonString(lease, "path")));
+            g_ptr_array_add(info->leases,
+                            virLeaseNew(virDomainLockJsonString(lease, "lockspace"),
+                                        virDomainLockJsonString(lease, "name"),
+                                        virDomainLockJsonString(lease, "type"),
+                                        virDomainLockJsonString(lease, "mode"),
+                                        virDomainLockJsonString(lease, "hold"),
+                                        (guint64)virDomainLockJsonInt(lease, "epoch", 0),
+                                        virDomainLockJsonString(lease, "path")));
     }
     return info;
 }
 
-/* --- GVariant ---------------------------------------------------------------------------- */
+/* --- GVariant ----------------------------------------------------------------------- */
 
 #define LEASES_TYPE "a(sssssts)"
 
@@ -296,10 +299,10 @@ virLeasesToVariant(const virDomainLockInfo *info)
     for (guint i = 0; i < info->leases->len; i++) {
         const virLockLease *lease = g_ptr_array_index(info->leases, i);
 
-        g_variant_builder_add(&builder, "(sssssts)", lease->lockspace ? lease->lockspace : "",
-                              lease->name, WORD(leaseTypes, lease->type),
-                              WORD(leaseModes, lease->mode), WORD(leaseHolds, lease->hold),
-                              lease->epoch, lease->path ? lease->path : "");
+        g_variant_builder_add(
+            &builder, "(sssssts)", lease->lockspace ? lease->lockspace : "", lease->name,
+            WORD(leaseTypes, lease->type), WORD(leaseModes, lease->mode),
+            WORD(leaseHolds, lease->hold), lease->epoch, lease->path ? lease->path : "");
     }
     return g_variant_builder_end(&builder);
 }
@@ -341,7 +344,8 @@ virLeasesFromVariant(GVariant *value, GPtrArray *leases)
     g_variant_iter_init(&iter, value);
     while (g_variant_iter_next(&iter, "(&s&s&s&s&st&s)", &lockspace, &name, &type, &mode,
                                &hold, &epoch, &path))
-        g_ptr_array_add(leases, virLeaseNew(lockspace, name, type, mode, hold, epoch, path));
+        g_ptr_array_add(leases,
+                        virLeaseNew(lockspace, name, type, mode, hold, epoch, path));
 }
 
 virDomainLockInfo *
@@ -375,7 +379,7 @@ virDomainLockInfoFromVariant(GVariant *properties)
     return info;
 }
 
-/* --- events and errors ------------------------------------------------------------------- */
+/* --- events and errors -------------------------------------------------------------- */
 
 JsonObject *
 virDomainLockEventToJson(const virDomainLockEvent *event)
@@ -394,12 +398,11 @@ virDomainLockEventToJson(const virDomainLockEvent *event)
 virDomainLockEvent *
 virDomainLockEventFromJson(JsonObject *object)
 {
-    virDomainLockEvent *event =
-        virDomainLockEventNew(virDomainLockJsonString(object, "name"),
-                              virDomainLockJsonString(object, "uuid"),
-                              virDomainLockJsonString(object, "event"),
-                              virDomainLockJsonString(object, "detail"),
-                              virDomainLockJsonString(object, "message"));
+    virDomainLockEvent *event = virDomainLockEventNew(
+        virDomainLockJsonString(object, "name"), virDomainLockJsonString(object, "uuid"),
+        virDomainLockJsonString(object, "event"),
+        virDomainLockJsonString(object, "detail"),
+        virDomainLockJsonString(object, "message"));
 
     event->timeUsec = virDomainLockJsonInt(object, "time_usec", 0);
     return event;

@@ -49,8 +49,8 @@ virEndReap(virDomainLockObj *obj, virDomainLockExit *how, GError **error)
 static char *
 virEndSeeLeasesFree(virDomainLockObj *obj)
 {
-    virLockWait wait = { .structSize = sizeof(wait),
-                         .deadlineUsec = g_get_monotonic_time() + END_FREE_USEC };
+    virLockWait wait = {.structSize = sizeof(wait),
+                        .deadlineUsec = g_get_monotonic_time() + END_FREE_USEC};
     g_autoptr(GError) why = NULL;
 
     if (virLockManagerShutdown(obj->man, &wait, &why))
@@ -115,7 +115,7 @@ virEndRecord(virDomainLockObj *obj, const virDomainLockExit *how, const char *no
 gboolean
 virDomainLockEnd(virDomainLockObj *obj, GError **error)
 {
-    virDomainLockExit how = { 0 };
+    virDomainLockExit how = {0};
     g_autofree char *notFree = NULL;
 
     if (virDomainLockObjGetState(obj) == VIR_DOMAIN_LOCK_STATE_SHUTOFF)

@@ -35,10 +35,11 @@ virFileCheckDir(const char *path, GError **error)
         return FALSE;
     }
     if ((st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 0022)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "the folder '%s' (owner %u, mode %04o) can be changed by other users; "
-                    "guests need one that only you or root can write",
-                    path, (guint)st.st_uid, st.st_mode & 07777);
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+            "the folder '%s' (owner %u, mode %04o) can be changed by other users; "
+            "guests need one that only you or root can write",
+            path, (guint)st.st_uid, st.st_mode & 07777);
         return FALSE;
     }
     return TRUE;

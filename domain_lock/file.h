@@ -16,13 +16,12 @@ void virFileSetError(GError **error, int err, const char *what, const char *path
  * that exists must belong to us or to root, and others may not be able to write there:
  * whoever can rename our files can steal a guest.
  */
-gboolean virFileMakeDirs(const char *path, int mode, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virFileMakeDirs(const char *path, int mode,
+                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** Writes @text to a temporary file beside @path (mode 0600) and renames it; a failure
  * leaves the old file and no temporary one. Not for power cuts: there is no fsync. */
-gboolean virFileReplace(const char *path, const char *text, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
-
+gboolean virFileReplace(const char *path, const char *text,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

@@ -84,7 +84,7 @@ virDomainLockObjFree(virDomainLockObj *obj)
     g_free(obj);
 }
 
-/* --- reading ----------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------ */
 
 virDomainLockInfo *
 virDomainLockObjGetInfo(virDomainLockObj *obj)
@@ -110,7 +110,7 @@ virDomainLockObjGetState(virDomainLockObj *obj)
     return virDomainLockObjGetStateAndReason(obj, NULL);
 }
 
-/* --- changing ---------------------------------------------------------------------------- */
+/* --- changing ----------------------------------------------------------------------- */
 
 static gboolean
 virDomainLockObjSaveLocked(virDomainLockObj *obj, GError **error)
@@ -268,7 +268,7 @@ virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason
     obj->pauseReason = reason;
 }
 
-/* --- what QEMU says ---------------------------------------------------------------------- */
+/* --- what QEMU says ----------------------------------------------------------------- */
 
 static virDomainLockReason
 virDomainLockObjTakePauseReason(virDomainLockObj *obj)
@@ -312,8 +312,9 @@ virDomainLockObjFinish(virDomainLockObj *obj, virDomainAction action, const char
     case VIR_DOMAIN_ACTION_RESTART:
         return VIR_DOMAIN_LOCK_FOLLOW_RESTART;
     case VIR_DOMAIN_ACTION_PRESERVE:
-        virDomainLockObjSetMessage(obj, "the guest is finished and kept as its description "
-                                        "says; 'destroy' ends it");
+        virDomainLockObjSetMessage(obj,
+                                   "the guest is finished and kept as its description "
+                                   "says; 'destroy' ends it");
         return VIR_DOMAIN_LOCK_FOLLOW_NONE;
     }
     g_assert_not_reached();

@@ -19,8 +19,8 @@ typedef struct _virDomainLockObj virDomainLockObj;
 
 /** Told of each event, or of a change without one (@event NULL); from any thread, without
  * the object's lock. */
-typedef void (*virDomainLockObjFunc)(virDomainLockObj *obj, const virDomainLockEvent *event,
-                                     gpointer opaque);
+typedef void (*virDomainLockObjFunc)(virDomainLockObj *obj,
+                                     const virDomainLockEvent *event, gpointer opaque);
 
 struct _virDomainLockObj {
     virLockConfig *config;
@@ -38,14 +38,15 @@ struct _virDomainLockObj {
 
     GMutex lock;
     virDomainLockStatus *status;
-    virDomainLockReason pauseReason;   /* of the STOP that will come */
-    virDomainLockReason endReason;     /* why it will have ended; NONE: as its exit says */
-    gboolean shutdownRequested;        /* the reason of RUNNING */
-    gboolean leaseLost;                /* images may be another host's: SIGKILL only */
-    GPtrArray *deferred; /* what came while it started; main thread only */
+    virDomainLockReason pauseReason; /* of the STOP that will come */
+    virDomainLockReason endReason;   /* why it will have ended; NONE: as its exit says */
+    gboolean shutdownRequested;      /* the reason of RUNNING */
+    gboolean leaseLost;              /* images may be another host's: SIGKILL only */
+    GPtrArray *deferred;             /* what came while it started; main thread only */
 };
 
-virDomainLockObj *virDomainLockObjNew(virLockConfig *config, virDomainDef *def, guint flags);
+virDomainLockObj *virDomainLockObjNew(virLockConfig *config, virDomainDef *def,
+                                      guint flags);
 /** The guest must be dead (or never born). Does not free obj->guest. */
 void virDomainLockObjFree(virDomainLockObj *obj);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockObj, virDomainLockObjFree)
@@ -56,8 +57,8 @@ virDomainLockState virDomainLockObjGetStateAndReason(virDomainLockObj *obj,
                                                      virDomainLockReason *reason);
 
 /** Writes state.json; for the start, which must know that it can. */
-gboolean virDomainLockObjSave(virDomainLockObj *obj, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockObjSave(virDomainLockObj *obj,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** New state and reason; @message (or NULL) replaces the old one. A state file that cannot
  * be written any more is a warning in the log: the guest goes on. */
 void virDomainLockObjSetState(virDomainLockObj *obj, virDomainLockState state,

@@ -15,9 +15,8 @@
 gboolean
 virDomainLockCommandSimple(virDomainLockObj *obj, const char *name, GError **error)
 {
-    g_autoptr(JsonNode) answer =
-        obj->guest->ops->command(obj->guest, name, NULL,
-                                 g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    g_autoptr(JsonNode) answer = obj->guest->ops->command(
+        obj->guest, name, NULL, g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
 
     return answer != NULL;
 }
@@ -29,14 +28,15 @@ virPowerFail(virDomainLockObj *obj, const char *what, GError **error)
     virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
     const char *why = virDomainLockReasonName(reason);
 
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "cannot %s guest '%s': it is %s%s%s%s",
-                what, obj->status->info->name, virDomainLockStateName(state),
-                *why ? " (" : "", why, *why ? ")" : "");
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "cannot %s guest '%s': it is %s%s%s%s", what, obj->status->info->name,
+                virDomainLockStateName(state), *why ? " (" : "", why, *why ? ")" : "");
     return FALSE;
 }
 
 static gboolean
-virPowerCommand(virDomainLockObj *obj, const char *command, const char *what, GError **error)
+virPowerCommand(virDomainLockObj *obj, const char *command, const char *what,
+                GError **error)
 {
     if (virDomainLockCommandSimple(obj, command, error))
         return TRUE;
@@ -44,7 +44,7 @@ virPowerCommand(virDomainLockObj *obj, const char *command, const char *what, GE
     return FALSE;
 }
 
-/* --- shutdown ---------------------------------------------------------------------------- */
+/* --- shutdown ----------------------------------------------------------------------- */
 
 /* By the agent where that was asked for, else by the power button; both means both are
  * tried, the agent first, as with virsh. */
@@ -117,10 +117,11 @@ virDomainLockKill(virDomainLockObj *obj, guint flags, GError **error)
     gboolean graceful = (flags & VIR_DOMAIN_LOCK_DESTROY_GRACEFUL) != 0;
 
     if (graceful && virDomainLockObjIsLeaseLost(obj)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                    "guest '%s' lost its leases: to end it gracefully would write to a disk "
-                    "that may be another host's by now; destroy it without --graceful",
-                    obj->status->info->name);
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+            "guest '%s' lost its leases: to end it gracefully would write to a disk "
+            "that may be another host's by now; destroy it without --graceful",
+            obj->status->info->name);
         return FALSE;
     }
     virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_DESTROYED);
@@ -128,7 +129,7 @@ virDomainLockKill(virDomainLockObj *obj, guint flags, GError **error)
     return TRUE;
 }
 
-/* --- suspend, resume, reset -------------------------------------------------------------- */
+/* --- suspend, resume, reset --------------------------------------------------------- */
 
 gboolean
 virDomainLockPause(virDomainLockObj *obj, GError **error)
@@ -152,7 +153,8 @@ virDomainLockContinue(virDomainLockObj *obj, GError **error)
 
     if (state == VIR_DOMAIN_LOCK_STATE_RUNNING)
         return TRUE;
-    if (state != VIR_DOMAIN_LOCK_STATE_PAUSED || reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST)
+    if (state != VIR_DOMAIN_LOCK_STATE_PAUSED ||
+        reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST)
         return virPowerFail(obj, "resume", error);
     return virPowerCommand(obj, "cont", "resume", error);
 }
@@ -163,14 +165,15 @@ virDomainLockHardReset(virDomainLockObj *obj, GError **error)
     virDomainLockReason reason;
     virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
 
-    if ((state != VIR_DOMAIN_LOCK_STATE_RUNNING && state != VIR_DOMAIN_LOCK_STATE_PAUSED &&
+    if ((state != VIR_DOMAIN_LOCK_STATE_RUNNING &&
+         state != VIR_DOMAIN_LOCK_STATE_PAUSED &&
          state != VIR_DOMAIN_LOCK_STATE_PMSUSPENDED) ||
         reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST)
         return virPowerFail(obj, "reset", error);
     return virPowerCommand(obj, "system_reset", "reset", error);
 }
 
-/* --- what the description wants ---------------------------------------------------------- */
+/* --- what the description wants ----------------------------------------------------- */
 
 gboolean
 virDomainLockRestart(virDomainLockObj *obj, GError **error)

@@ -25,12 +25,12 @@ struct _virDomainLockRuntime {
     int lockFd;
 };
 
-/* --- processes --------------------------------------------------------------------------- */
+/* --- processes ---------------------------------------------------------------------- */
 
 virDomainLockProcess
 virDomainLockProcessOf(gint64 pid)
 {
-    virDomainLockProcess process = { .pid = pid };
+    virDomainLockProcess process = {.pid = pid};
     virProcessStat st;
 
     if (pid > 0 && virProcessReadStat((pid_t)pid, &st) == 0)
@@ -57,7 +57,7 @@ virBootId(void)
     return g_strchomp(text);
 }
 
-/* --- state.json -------------------------------------------------------------------------- */
+/* --- state.json --------------------------------------------------------------------- */
 
 void
 virDomainLockStatusFree(virDomainLockStatus *status)
@@ -130,7 +130,7 @@ virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime,
     return virFileReplace(path, text, error);
 }
 
-/* --- the lock ---------------------------------------------------------------------------- */
+/* --- the lock ----------------------------------------------------------------------- */
 
 char *
 virDomainLockRuntimePath(const char *runDir, const char *uuid)
@@ -142,7 +142,7 @@ gboolean
 virDomainLockRuntimeIsHeld(const char *dir)
 {
     g_autofree char *path = g_build_filename(dir, "lock", NULL);
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     g_auto(virFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     /* only asks: taking it even for a moment could refuse a starter */
@@ -160,7 +160,7 @@ static virHoldResult
 virDomainLockRuntimeHold(const char *dir, int *lockFd, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, "lock", NULL);
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat held, there;
     g_auto(virFd) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -192,7 +192,8 @@ virDomainLockRuntimeSetBusy(const char *dir, const char *name, GError **error)
 
     if (!status || status->supervisor.pid == 0) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
-                    "guest '%s' is being started on this host by another supervisor", name);
+                    "guest '%s' is being started on this host by another supervisor",
+                    name);
         return;
     }
     since = g_date_time_new_from_unix_local(status->info->startedUsec / G_USEC_PER_SEC);

@@ -35,8 +35,8 @@ typedef struct _virDomainLockStatus {
 void virDomainLockStatusFree(virDomainLockStatus *status);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockStatus, virDomainLockStatusFree)
 /** From "<dir>/state.json"; CONFIG if there is none or it cannot be understood. */
-virDomainLockStatus *virDomainLockStatusLoad(const char *dir, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+virDomainLockStatus *virDomainLockStatusLoad(const char *dir,
+                                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** QEMU of this status still runs (in this boot). */
 gboolean virDomainLockStatusQemuAlive(const virDomainLockStatus *status);
 
@@ -57,7 +57,8 @@ typedef struct _virDomainLockRuntime virDomainLockRuntime;
  * since when are in the message) or while QEMU of a dead one still runs.
  */
 virDomainLockRuntime *virDomainLockRuntimeTake(const char *runDir, const char *uuid,
-                                               const char *name, virDomainLockStatus **last,
+                                               const char *name,
+                                               virDomainLockStatus **last,
                                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Holds a folder whose supervisor is dead though QEMU may live; BUSY if it is not dead,
  * CONFIG if there is no such folder. */
@@ -65,11 +66,11 @@ virDomainLockRuntime *virDomainLockRuntimeAdopt(const char *runDir, const char *
                                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 const char *virDomainLockRuntimeGetPath(virDomainLockRuntime *runtime);
 gboolean virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime,
-                                        const virDomainLockStatus *status, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                                        const virDomainLockStatus *status,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Removes the folder; it stays held until Free. */
-gboolean virDomainLockRuntimeRemove(virDomainLockRuntime *runtime, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockRuntimeRemove(virDomainLockRuntime *runtime,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void virDomainLockRuntimeFree(virDomainLockRuntime *runtime);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockRuntime, virDomainLockRuntimeFree)
 

@@ -16,8 +16,9 @@
  * virDomainLockGuestFactory: makes the guest process' object once its folder is known.
  * @qmpFd: (out): the number under which QEMU will find its listening QMP socket
  */
-typedef virDomainLockGuest *(*virDomainLockGuestFactory)(virDomainLockObj *obj, int *qmpFd,
-                                                         gpointer data, GError **error);
+typedef virDomainLockGuest *(*virDomainLockGuestFactory)(virDomainLockObj *obj,
+                                                         int *qmpFd, gpointer data,
+                                                         GError **error);
 
 /**
  * virDomainLockStartPrepare: steps 1 to 3 of a start, in the main thread of a process
@@ -28,7 +29,8 @@ typedef virDomainLockGuest *(*virDomainLockGuestFactory)(virDomainLockObj *obj, 
  */
 virDomainLockObj *virDomainLockStartPrepare(virLockConfig *config,
                                             const virDomainLockSpec *spec,
-                                            virDomainLockGuestFactory factory, gpointer data,
+                                            virDomainLockGuestFactory factory,
+                                            gpointer data,
                                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /**
  * virDomainLockStartRun: steps 4 to 9: leases, chains again, use records, QEMU paused,
@@ -37,8 +39,8 @@ virDomainLockObj *virDomainLockStartPrepare(virLockConfig *config,
  * A failure leaves the world as before: the child is reaped, the leases were seen free, the
  * runtime folder is gone, and the state is SHUTOFF (FAILED).
  */
-gboolean virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** After StartPrepare, instead of StartRun: undoes steps 2 and 3. @error, which is set, says
  * why, and afterwards also what could not be undone. */
@@ -52,34 +54,37 @@ void virDomainLockStartAbandon(virDomainLockObj *obj, GError **error);
  * FALSE with TIMEOUT: QEMU could not be reaped (stuck in the kernel): its leases are still
  * held, as they must be, and the call may be repeated.
  */
-gboolean virDomainLockEnd(virDomainLockObj *obj, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockEnd(virDomainLockObj *obj,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** <on_poweroff>, <on_crash> restart: the same QEMU, reset and run again, leases kept. */
-gboolean virDomainLockRestart(virDomainLockObj *obj, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockRestart(virDomainLockObj *obj,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Stopped, and left for somebody to look at. */
-gboolean virDomainLockPreserve(virDomainLockObj *obj, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockPreserve(virDomainLockObj *obj,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** Asks the guest to shut itself down; @deadlineUsec: wall clock of the forced stop that
  * the caller arranges, or 0. */
-gboolean virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags, gint64 deadlineUsec,
+gboolean virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags,
+                                      gint64 deadlineUsec,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** No job: withdraws the deadline; STATE when there is none. */
-gboolean virDomainLockWithdrawDeadline(virDomainLockObj *obj, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockWithdrawDeadline(virDomainLockObj *obj,
+                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** No job, any thread: SIGKILL, or SIGTERM when graceful. End follows from QEMU's end. */
-gboolean virDomainLockKill(virDomainLockObj *obj, guint flags, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
-gboolean virDomainLockPause(virDomainLockObj *obj, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-gboolean virDomainLockContinue(virDomainLockObj *obj, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
-gboolean virDomainLockHardReset(virDomainLockObj *obj, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockKill(virDomainLockObj *obj, guint flags,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockPause(virDomainLockObj *obj,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockContinue(virDomainLockObj *obj,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockHardReset(virDomainLockObj *obj,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** How long a QMP command that does no I/O may take. */
 #define VIR_SEQUENCE_QMP_USEC (10 * G_USEC_PER_SEC)
 /** One QMP command without arguments whose answer is of no interest. */
-gboolean virDomainLockCommandSimple(virDomainLockObj *obj, const char *name, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockCommandSimple(virDomainLockObj *obj, const char *name,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

@@ -32,7 +32,7 @@ virDomainLockSpecFree(virDomainLockSpec *spec)
 static void
 virDomainLockSpecAddDisk(virDomainLockSpec *spec, const char *path, guint flags)
 {
-    virDomainLockDisk disk = { g_strdup(path), flags };
+    virDomainLockDisk disk = {g_strdup(path), flags};
 
     g_ptr_array_add(spec->diskPaths, (gpointer)disk.path);
     g_array_append_val(spec->disks, disk);
@@ -48,7 +48,7 @@ virDomainLockSpecSetCommand(virDomainLockSpec *spec, const virDomainLockCommand 
         virDomainLockSpecAddDisk(spec, command->disks[i].path, command->disks[i].flags);
 }
 
-/* --- the description --------------------------------------------------------------------- */
+/* --- the description ---------------------------------------------------------------- */
 
 static JsonObject *
 virDomainLockSpecCommandToJson(const virDomainLockSpec *spec)
@@ -84,7 +84,8 @@ virDomainLockSpecToJson(const virDomainLockSpec *spec)
     if (spec->xml)
         json_object_set_string_member(object, "xml", spec->xml);
     else
-        json_object_set_object_member(object, "command", virDomainLockSpecCommandToJson(spec));
+        json_object_set_object_member(object, "command",
+                                      virDomainLockSpecCommandToJson(spec));
     if (spec->configPath)
         json_object_set_string_member(object, "config", spec->configPath);
     json_object_set_int_member(object, "flags", spec->flags);
@@ -94,7 +95,8 @@ virDomainLockSpecToJson(const virDomainLockSpec *spec)
 }
 
 static gboolean
-virDomainLockSpecCommandFromJson(virDomainLockSpec *spec, JsonObject *command, GError **error)
+virDomainLockSpecCommandFromJson(virDomainLockSpec *spec, JsonObject *command,
+                                 GError **error)
 {
     JsonArray *disks = virDomainLockJsonArray(command, "disks");
     JsonArray *argv = virDomainLockJsonArray(command, "argv");
@@ -104,7 +106,8 @@ virDomainLockSpecCommandFromJson(virDomainLockSpec *spec, JsonObject *command, G
     spec->uuid = g_strdup(virDomainLockJsonString(command, "uuid"));
     for (guint i = 0; disks && i < json_array_get_length(disks); i++) {
         JsonNode *node = json_array_get_element(disks, i);
-        JsonObject *disk = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+        JsonObject *disk =
+            JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
         const char *path = virDomainLockJsonString(disk, "path");
 
         if (path)
@@ -113,13 +116,15 @@ virDomainLockSpecCommandFromJson(virDomainLockSpec *spec, JsonObject *command, G
     }
     for (guint i = 0; argv && i < json_array_get_length(argv); i++) {
         JsonNode *node = json_array_get_element(argv, i);
-        const char *word = JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
+        const char *word =
+            JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
 
         g_ptr_array_add(words, g_strdup(word ? word : ""));
     }
     if (!spec->name || words->len == 0) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "the start was asked for with neither a description nor a command line");
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+            "the start was asked for with neither a description nor a command line");
         return FALSE;
     }
     g_ptr_array_add(words, NULL);
@@ -152,7 +157,7 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
     return g_steal_pointer(&spec);
 }
 
-/* --- progress ---------------------------------------------------------------------------- */
+/* --- progress ----------------------------------------------------------------------- */
 
 JsonObject *
 virDomainLockProgressToJson(const virLockProgress *progress)
@@ -162,8 +167,9 @@ virDomainLockProgressToJson(const virLockProgress *progress)
 
     if (progress->what)
         json_object_set_string_member(object, "what", progress->what);
-    json_object_set_int_member(object, "permille",
-                               progress->fraction < 0 ? -1 : (gint64)(progress->fraction * 1000));
+    json_object_set_int_member(
+        object, "permille",
+        progress->fraction < 0 ? -1 : (gint64)(progress->fraction * 1000));
     json_object_set_int_member(object, "eta_sec", progress->etaSec);
     if (holder && holder->hostName)
         json_object_set_string_member(object, "holder_host", holder->hostName);

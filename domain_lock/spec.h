@@ -18,14 +18,14 @@
 #define VIR_SPEC_MAX (16 * 1024 * 1024)
 
 typedef struct _virDomainLockSpec {
-    char *xml;  /* or NULL: a foreign command line */
-    char *name; /* of a foreign command line, like all down to argv */
-    char *uuid; /* or NULL */
+    char *xml;     /* or NULL: a foreign command line */
+    char *name;    /* of a foreign command line, like all down to argv */
+    char *uuid;    /* or NULL */
     GArray *disks; /* virDomainLockDisk; paths owned by diskPaths */
     GPtrArray *diskPaths;
     char **argv;
-    char *configPath; /* NULL: the default one */
-    guint flags;      /* virDomainLockCreateFlags */
+    char *configPath;    /* NULL: the default one */
+    guint flags;         /* virDomainLockCreateFlags */
     gint64 deadlineUsec; /* CLOCK_MONOTONIC: both ends are on one machine */
     gint64 busyUsec;
 } virDomainLockSpec;
@@ -33,11 +33,12 @@ typedef struct _virDomainLockSpec {
 virDomainLockSpec *virDomainLockSpecNew(void);
 void virDomainLockSpecFree(virDomainLockSpec *spec);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSpec, virDomainLockSpecFree)
-void virDomainLockSpecSetCommand(virDomainLockSpec *spec, const virDomainLockCommand *command);
+void virDomainLockSpecSetCommand(virDomainLockSpec *spec,
+                                 const virDomainLockCommand *command);
 
 JsonObject *virDomainLockSpecToJson(const virDomainLockSpec *spec);
-virDomainLockSpec *virDomainLockSpecFromJson(JsonObject *object, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+virDomainLockSpec *virDomainLockSpecFromJson(JsonObject *object,
+                                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 JsonObject *virDomainLockProgressToJson(const virLockProgress *progress);
 /** Calls @func with what @object says. */

@@ -29,7 +29,7 @@
 /* How long undoing may take beyond the deadline of the start itself. */
 #define START_UNDO_USEC (10 * G_USEC_PER_SEC)
 
-/* --- undoing ----------------------------------------------------------------------------- */
+/* --- undoing ------------------------------------------------------------------------ */
 
 static gboolean
 virStartUndoRuntime(gpointer data, GError **error)
@@ -37,9 +37,10 @@ virStartUndoRuntime(gpointer data, GError **error)
     virDomainLockObj *obj = data;
 
     if (!obj->reaped) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                    "process %d still lives and holds its leases; 'leasehold destroy' ends it",
-                    (int)obj->guest->ops->getPid(obj->guest));
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+            "process %d still lives and holds its leases; 'leasehold destroy' ends it",
+            (int)obj->guest->ops->getPid(obj->guest));
         return FALSE;
     }
     return virDomainLockRuntimeRemove(obj->runtime, error);
@@ -71,13 +72,14 @@ static gboolean
 virStartUndoLeases(gpointer data, GError **error)
 {
     virDomainLockObj *obj = data;
-    virLockWait wait = { .structSize = sizeof(wait),
-                         .deadlineUsec = g_get_monotonic_time() + START_UNDO_USEC };
+    virLockWait wait = {.structSize = sizeof(wait),
+                        .deadlineUsec = g_get_monotonic_time() + START_UNDO_USEC};
 
-    return virStartUndoChild(obj, error) && virLockManagerShutdown(obj->man, &wait, error);
+    return virStartUndoChild(obj, error) &&
+           virLockManagerShutdown(obj->man, &wait, error);
 }
 
-/* --- steps 1 to 3 ------------------------------------------------------------------------ */
+/* --- steps 1 to 3 ------------------------------------------------------------------- */
 
 static virDomainDef *
 virStartDescribe(const virDomainLockSpec *spec, GError **error)
@@ -178,7 +180,8 @@ virStartPark(virDomainLockObj *obj, virDomainLockGuestFactory factory, gpointer 
 
 virDomainLockObj *
 virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
-                          virDomainLockGuestFactory factory, gpointer data, GError **error)
+                          virDomainLockGuestFactory factory, gpointer data,
+                          GError **error)
 {
     g_autoptr(virDomainLockObj) obj = NULL;
     virDomainDef *def = NULL;
@@ -206,7 +209,7 @@ virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
     return g_steal_pointer(&obj);
 }
 
-/* --- steps 4 to 9 ------------------------------------------------------------------------ */
+/* --- steps 4 to 9 ------------------------------------------------------------------- */
 
 typedef struct {
     virDomainLockObj *obj;
@@ -215,17 +218,18 @@ typedef struct {
 } virStart;
 
 static gboolean
-virStartRegisterResource(virStart *start, const virDomainResource *resource, GError **error)
+virStartRegisterResource(virStart *start, const virDomainResource *resource,
+                         GError **error)
 {
-    virLockManagerParam params[4] = { { NULL, NULL } };
-    const char *values[][2] = { { "lockspace", resource->lockspace },
-                                { "path", resource->leasePath },
-                                { "offset", resource->leaseOffset } };
+    virLockManagerParam params[4] = {{NULL, NULL}};
+    const char *values[][2] = {{"lockspace", resource->lockspace},
+                               {"path", resource->leasePath},
+                               {"offset", resource->leaseOffset}};
     gsize n = 0;
 
     for (gsize i = 0; i < G_N_ELEMENTS(values); i++) {
         if (values[i][1])
-            params[n++] = (virLockManagerParam){ values[i][0], values[i][1] };
+            params[n++] = (virLockManagerParam){values[i][0], values[i][1]};
     }
     return virLockManagerRegisterResource(start->obj->man, resource->type, resource->path,
                                           n > 0 ? params : NULL, resource->flags, error);
@@ -284,7 +288,7 @@ static char **
 virStartArgv(virDomainLockObj *obj, GError **error)
 {
     const char *runDir = virDomainLockRuntimeGetPath(obj->runtime);
-    virDomainArgvContext context = { .runDir = runDir, .qmpFd = obj->qmpFd };
+    virDomainArgvContext context = {.runDir = runDir, .qmpFd = obj->qmpFd};
     g_autoptr(virDomainTpmEmulator) tpm = virDomainDefGetTpmEmulator(obj->def, runDir);
     g_auto(GStrv) qemu = virDomainDefFormatArgv(obj->def, &context, error);
     g_autoptr(GStrvBuilder) builder = NULL;
@@ -310,7 +314,8 @@ virStartExec(virStart *start, GError **error)
         return FALSE;
     virUndoPush(start->undo, "execute QEMU", virStartUndoChild, obj);
     return obj->guest->ops->exec(obj->guest, (const char *const *)argv,
-                                 start->wait->deadlineUsec, start->wait->cancellable, error);
+                                 start->wait->deadlineUsec, start->wait->cancellable,
+                                 error);
 }
 
 static gboolean
@@ -331,9 +336,9 @@ virStartAudit(virStart *start, GError **error)
                     "QEMU's list of block nodes is no list");
         return FALSE;
     }
-    return virDomainLockAudit(obj->config, json_node_get_array(nodes),
-                              virDomainDefGetResources(obj->def), leases,
-                              virDomainDefIsForeign(obj->def) ? VIR_AUDIT_FOREIGN : 0, error);
+    return virDomainLockAudit(
+        obj->config, json_node_get_array(nodes), virDomainDefGetResources(obj->def),
+        leases, virDomainDefIsForeign(obj->def) ? VIR_AUDIT_FOREIGN : 0, error);
 }
 
 /* A reboot or panic that must not simply go on is stopped by QEMU itself: to hear of it
@@ -347,8 +352,9 @@ virStartSetActions(virDomainLockObj *obj, GError **error)
     json_object_set_string_member(args, "panic", "pause");
     if (virDomainDefGetOnReboot(obj->def) != VIR_DOMAIN_ACTION_RESTART)
         json_object_set_string_member(args, "reboot", "shutdown");
-    answer = obj->guest->ops->command(obj->guest, "set-action", args,
-                                      g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    answer =
+        obj->guest->ops->command(obj->guest, "set-action", args,
+                                 g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
     return answer != NULL;
 }
 
@@ -367,8 +373,8 @@ virStartCont(virStart *start, GError **error)
     }
     if (!virDomainLockCommandSimple(obj, "cont", error))
         return FALSE;
-    virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_RUNNING, VIR_DOMAIN_LOCK_REASON_NONE,
-                             NULL);
+    virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_RUNNING,
+                             VIR_DOMAIN_LOCK_REASON_NONE, NULL);
     return TRUE;
 }
 
@@ -379,20 +385,20 @@ typedef struct {
 } virStartStep;
 
 static const virStartStep startSteps[] = {
-    { 4, "taking the leases", virStartTakeLeases },
-    { 5, "reading the images again", virStartReadChainsAgain },
-    { 6, "advancing the use records", virStartAdvanceUse },
-    { 7, "executing QEMU", virStartExec },
-    { 8, "checking what QEMU has open", virStartAudit },
-    { 9, "letting the guest run", virStartCont },
+    {4, "taking the leases", virStartTakeLeases},
+    {5, "reading the images again", virStartReadChainsAgain},
+    {6, "advancing the use records", virStartAdvanceUse},
+    {7, "executing QEMU", virStartExec},
+    {8, "checking what QEMU has open", virStartAudit},
+    {9, "letting the guest run", virStartCont},
 };
 
 static gboolean
 virStartCheckBounds(const virLockWait *wait, const char *what, GError **error)
 {
     if (wait->cancellable && g_cancellable_is_cancelled(wait->cancellable)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED, "cancelled before %s",
-                    what);
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED,
+                    "cancelled before %s", what);
         return FALSE;
     }
     if (g_get_monotonic_time() >= wait->deadlineUsec) {
@@ -474,7 +480,7 @@ gboolean
 virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **error)
 {
     g_autoptr(virUndo) undo = virStartPreparedUndo(obj);
-    virStart start = { obj, wait, undo };
+    virStart start = {obj, wait, undo};
     GError *why = NULL;
 
     for (gsize i = 0; i < G_N_ELEMENTS(startSteps); i++) {

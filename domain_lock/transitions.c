@@ -10,11 +10,26 @@
 
 #define STATE(name) [VIR_DOMAIN_LOCK_STATE_##name]
 #define ON(name) [VIR_INPUT_##name]
-#define IGNORE { .act = VIR_ACT_IGNORE }
-#define DEFER { .act = VIR_ACT_DEFER }
-#define NOTE { .act = VIR_ACT_NOTE }
-#define MOVE(state) { .act = VIR_ACT_MOVE, .next = VIR_DOMAIN_LOCK_STATE_##state }
-#define DO(name) { .act = VIR_ACT_##name }
+#define IGNORE                                                                           \
+    {                                                                                    \
+        .act = VIR_ACT_IGNORE                                                            \
+    }
+#define DEFER                                                                            \
+    {                                                                                    \
+        .act = VIR_ACT_DEFER                                                             \
+    }
+#define NOTE                                                                             \
+    {                                                                                    \
+        .act = VIR_ACT_NOTE                                                              \
+    }
+#define MOVE(state)                                                                      \
+    {                                                                                    \
+        .act = VIR_ACT_MOVE, .next = VIR_DOMAIN_LOCK_STATE_##state                       \
+    }
+#define DO(name)                                                                         \
+    {                                                                                    \
+        .act = VIR_ACT_##name                                                            \
+    }
 
 /* clang-format off */
 static const virTransition table[VIR_TRANSITION_STATES][VIR_INPUT_COUNT] = {

@@ -26,7 +26,7 @@ virUndoNew(void)
 void
 virUndoPush(virUndo *undo, const char *name, virUndoFunc func, gpointer data)
 {
-    virUndoStep step = { name, func, data };
+    virUndoStep step = {name, func, data};
 
     g_array_append_val(undo->steps, step);
 }

@@ -43,7 +43,7 @@ struct _virSupervisorControl {
     gpointer finishedData;
 };
 
-/* --- clients ----------------------------------------------------------------------------- */
+/* --- clients ------------------------------------------------------------------------ */
 
 static void
 virControlMethod(GDBusConnection *connection, const char *sender, const char *path,
@@ -71,7 +71,8 @@ static const GDBusInterfaceVTable controlVtable = {
 };
 
 static void
-virControlClosed(GDBusConnection *connection, gboolean vanished, GError *error, gpointer data)
+virControlClosed(GDBusConnection *connection, gboolean vanished, GError *error,
+                 gpointer data)
 {
     virSupervisorControl *control = data;
 
@@ -91,15 +92,16 @@ virControlConnected(GObject *object, GAsyncResult *result, gpointer data)
         return;
     control->handshakes--;
     if (!connection) {
-        g_message("a client of the control socket did not authenticate: %s", why->message);
+        g_message("a client of the control socket did not authenticate: %s",
+                  why->message);
         return;
     }
     stream = g_dbus_connection_get_stream(connection);
     g_socket_set_timeout(g_socket_connection_get_socket(G_SOCKET_CONNECTION(stream)), 0);
     if (!g_dbus_connection_register_object(
             connection, "/io/leasehold/Guest",
-            (GDBusInterfaceInfo *)&vir_domain_lock_guest1_interface, &controlVtable, control,
-            NULL, &why)) {
+            (GDBusInterfaceInfo *)&vir_domain_lock_guest1_interface, &controlVtable,
+            control, NULL, &why)) {
         g_warning("cannot serve a client of the control socket: %s", why->message);
         return;
     }
@@ -109,14 +111,15 @@ virControlConnected(GObject *object, GAsyncResult *result, gpointer data)
 }
 
 static gboolean
-virControlAllowMechanism(GDBusAuthObserver *observer, const char *mechanism, gpointer data)
+virControlAllowMechanism(GDBusAuthObserver *observer, const char *mechanism,
+                         gpointer data)
 {
     return g_str_equal(mechanism, "EXTERNAL");
 }
 
 static gboolean
-virControlAuthorize(GDBusAuthObserver *observer, GIOStream *stream, GCredentials *credentials,
-                    gpointer data)
+virControlAuthorize(GDBusAuthObserver *observer, GIOStream *stream,
+                    GCredentials *credentials, gpointer data)
 {
     uid_t uid = credentials ? g_credentials_get_unix_user(credentials, NULL) : (uid_t)-1;
 
@@ -137,7 +140,8 @@ virControlHandshake(virSupervisorControl *control, int clientFd)
     }
     g_socket_set_timeout(socket, CONTROL_AUTH_TIMEOUT_SEC);
     stream = g_socket_connection_factory_create_connection(socket);
-    g_signal_connect(observer, "allow-mechanism", G_CALLBACK(virControlAllowMechanism), NULL);
+    g_signal_connect(observer, "allow-mechanism", G_CALLBACK(virControlAllowMechanism),
+                     NULL);
     g_signal_connect(observer, "authorize-authenticated-peer",
                      G_CALLBACK(virControlAuthorize), NULL);
     control->handshakes++;
@@ -159,8 +163,9 @@ virControlAccept(gint fd, GIOCondition condition, gpointer data)
         return G_SOURCE_CONTINUE;
     if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
         (peer.uid != 0 && peer.uid != geteuid())) {
-        g_message("a client of the control socket was turned away: it is neither root nor "
-                  "this user");
+        g_message(
+            "a client of the control socket was turned away: it is neither root nor "
+            "this user");
         return G_SOURCE_CONTINUE;
     }
     if (control->clients->len + control->handshakes >= CONTROL_MAX_CLIENTS) {
@@ -201,7 +206,8 @@ virSupervisorControlFree(virSupervisorControl *control)
     if (control->finishTimer)
         g_source_remove(control->finishTimer);
     for (guint i = 0; i < control->clients->len; i++)
-        g_signal_handlers_disconnect_by_data(g_ptr_array_index(control->clients, i), control);
+        g_signal_handlers_disconnect_by_data(g_ptr_array_index(control->clients, i),
+                                             control);
     g_ptr_array_unref(control->clients);
     g_object_unref(control->cancellable);
     virFdClose(control->fd);
@@ -214,12 +220,12 @@ virSupervisorControlGetSupervisor(virSupervisorControl *control)
     return control->sup;
 }
 
-/* --- signals ----------------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------------------ */
 
 static GVariant *
 virControlChanged(const virDomainLockInfo *info)
 {
-    static const char *const names[] = { "State", "Reason", "Pid", "Deadline", "Message" };
+    static const char *const names[] = {"State", "Reason", "Pid", "Deadline", "Message"};
     GVariantBuilder changed;
 
     g_variant_builder_init(&changed, G_VARIANT_TYPE("a{sv}"));
@@ -235,8 +241,8 @@ virControlEmit(GDBusConnection *client, const char *interface, const char *name,
 {
     g_autoptr(GError) why = NULL;
 
-    if (!g_dbus_connection_emit_signal(client, NULL, "/io/leasehold/Guest", interface, name,
-                                       parameters, &why))
+    if (!g_dbus_connection_emit_signal(client, NULL, "/io/leasehold/Guest", interface,
+                                       name, parameters, &why))
         g_debug("a client of the control socket is gone: %s", why->message);
 }
 
@@ -257,7 +263,7 @@ virSupervisorControlTell(virSupervisorControl *control, const virDomainLockEvent
     }
 }
 
-/* --- those who wait for the end ---------------------------------------------------------- */
+/* --- those who wait for the end ----------------------------------------------------- */
 
 static void
 virControlWaiterFree(virControlWaiter *waiter)
@@ -274,11 +280,12 @@ virControlWaitedEnough(gpointer data)
     virControlWaiter *waiter = data;
     g_autoptr(virDomainLockInfo) info =
         virDomainLockObjGetInfo(virSupervisorGetObj(waiter->control->sup));
-    g_autoptr(GError) error = g_error_new(
-        VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-        "guest '%s' has not ended yet (QEMU pid %" G_GINT64_FORMAT
-        "); its leases stay held until it has%s%s",
-        info->name, info->pid, info->message ? ": " : "", info->message ? info->message : "");
+    g_autoptr(GError) error =
+        g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+                    "guest '%s' has not ended yet (QEMU pid %" G_GINT64_FORMAT
+                    "); its leases stay held until it has%s%s",
+                    info->name, info->pid, info->message ? ": " : "",
+                    info->message ? info->message : "");
 
     waiter->timer = 0;
     virSupervisorControlFail(waiter->invocation, error);
@@ -287,7 +294,8 @@ virControlWaitedEnough(gpointer data)
 }
 
 void
-virSupervisorControlAwait(virSupervisorControl *control, GDBusMethodInvocation *invocation,
+virSupervisorControlAwait(virSupervisorControl *control,
+                          GDBusMethodInvocation *invocation,
                           virSupervisorControlWait what, guint timeoutSec)
 {
     virControlWaiter *waiter = g_new0(virControlWaiter, 1);
@@ -369,6 +377,6 @@ virSupervisorControlFinish(virSupervisorControl *control, void (*done)(gpointer 
     control->finishTimer =
         g_timeout_add(CONTROL_FINISH_MSEC, virControlFinishTimeout, control);
     for (guint i = 0; i < control->clients->len; i++)
-        g_dbus_connection_flush(g_ptr_array_index(control->clients, i), control->cancellable,
-                                virControlFlushed, control);
+        g_dbus_connection_flush(g_ptr_array_index(control->clients, i),
+                                control->cancellable, virControlFlushed, control);
 }

@@ -15,16 +15,18 @@ struct _virSupervisor;
 typedef struct _virSupervisorControl virSupervisorControl;
 
 /** Listens on @path (mode 0600). */
-virSupervisorControl *virSupervisorControlNew(struct _virSupervisor *sup, const char *path,
+virSupervisorControl *virSupervisorControlNew(struct _virSupervisor *sup,
+                                              const char *path,
                                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void virSupervisorControlFree(virSupervisorControl *control);
 /** An event (or NULL), and what has changed with it, for every client. */
-void virSupervisorControlTell(virSupervisorControl *control, const virDomainLockEvent *event,
+void virSupervisorControlTell(virSupervisorControl *control,
+                              const virDomainLockEvent *event,
                               const virDomainLockInfo *info);
 /** The guest is gone: answers all who wait for that, and calls @done when they have it (or
  * after a second). */
-void virSupervisorControlFinish(virSupervisorControl *control, void (*done)(gpointer data),
-                                gpointer data);
+void virSupervisorControlFinish(virSupervisorControl *control,
+                                void (*done)(gpointer data), gpointer data);
 /** A shutdown deadline was withdrawn: those who blocked for it are answered. */
 void virSupervisorControlDeadlineWithdrawn(virSupervisorControl *control);
 

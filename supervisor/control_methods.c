@@ -61,11 +61,11 @@ virControlSimple(virSupervisorControl *control, GDBusMethodInvocation *invocatio
     job->control = control;
     job->invocation = invocation;
     job->run = run;
-    virSupervisorAddJob(virSupervisorControlGetSupervisor(control), name, virControlJobRun,
-                        virControlJobDone, job);
+    virSupervisorAddJob(virSupervisorControlGetSupervisor(control), name,
+                        virControlJobRun, virControlJobDone, job);
 }
 
-/* --- shutdown ---------------------------------------------------------------------------- */
+/* --- shutdown ----------------------------------------------------------------------- */
 
 static gboolean
 virControlShutdownRun(gpointer data, GError **error)
@@ -103,8 +103,9 @@ virControlShutdown(virSupervisorControl *control, GVariant *parameters,
     job->control = control;
     job->invocation = invocation;
     g_variant_get(parameters, "(uu)", &job->timeoutSec, &job->flags);
-    virSupervisorAddJob(virSupervisorControlGetSupervisor(control), "asking for a shutdown",
-                        virControlShutdownRun, virControlShutdownDone, job);
+    virSupervisorAddJob(virSupervisorControlGetSupervisor(control),
+                        "asking for a shutdown", virControlShutdownRun,
+                        virControlShutdownDone, job);
 }
 
 static void
@@ -123,7 +124,7 @@ virControlShutdownAbort(virSupervisorControl *control, GVariant *parameters,
     g_dbus_method_invocation_return_value(invocation, NULL);
 }
 
-/* --- the others -------------------------------------------------------------------------- */
+/* --- the others --------------------------------------------------------------------- */
 
 static void
 virControlDestroy(virSupervisorControl *control, GVariant *parameters,
@@ -168,9 +169,9 @@ typedef struct {
 } virControlMethodEntry;
 
 static const virControlMethodEntry methods[] = {
-    { "Shutdown", virControlShutdown }, { "ShutdownAbort", virControlShutdownAbort },
-    { "Destroy", virControlDestroy },   { "Suspend", virControlSuspend },
-    { "Resume", virControlResume },     { "Reset", virControlReset },
+    {"Shutdown", virControlShutdown}, {"ShutdownAbort", virControlShutdownAbort},
+    {"Destroy", virControlDestroy},   {"Suspend", virControlSuspend},
+    {"Resume", virControlResume},     {"Reset", virControlReset},
 };
 
 void

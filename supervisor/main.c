@@ -43,7 +43,7 @@ typedef struct {
     gboolean logIsNew;
 } virMain;
 
-/* --- the surroundings -------------------------------------------------------------------- */
+/* --- the surroundings --------------------------------------------------------------- */
 
 static void
 virMainSetSignals(void)
@@ -88,7 +88,7 @@ virMainDropEmptyLog(virMain *self)
         (void)unlink(self->logPath);
 }
 
-/* --- the guest --------------------------------------------------------------------------- */
+/* --- the guest ---------------------------------------------------------------------- */
 
 static virDomainLockGuest *
 virMainNewGuest(virDomainLockObj *obj, int *qmpFd, gpointer data, GError **error)
@@ -119,8 +119,8 @@ virMainPrepare(virMain *self, GError **error)
     self->config = virLockConfigLoad(self->spec->configPath, error);
     if (!self->config)
         return FALSE;
-    self->obj = virDomainLockStartPrepare(self->config, self->spec, virMainNewGuest, self,
-                                          error);
+    self->obj =
+        virDomainLockStartPrepare(self->config, self->spec, virMainNewGuest, self, error);
     return self->obj != NULL;
 }
 
@@ -176,23 +176,23 @@ virMainRun(gpointer data)
     return status;
 }
 
-/* --- main -------------------------------------------------------------------------------- */
+/* --- main --------------------------------------------------------------------------- */
 
 static gboolean
 virMainParse(virMain *self, int argc, char **argv, GError **error)
 {
     const GOptionEntry entries[] = {
-        { "status-fd", 0, 0, G_OPTION_ARG_INT, &self->statusFd,
-          "Socket to the starter", "FD" },
-        { "guest", 0, 0, G_OPTION_ARG_STRING, &self->guestName,
-          "Name of the guest, shown by ps", "NAME" },
-        { NULL, 0, 0, 0, NULL, NULL, NULL },
+        {"status-fd", 0, 0, G_OPTION_ARG_INT, &self->statusFd, "Socket to the starter",
+         "FD"},
+        {"guest", 0, 0, G_OPTION_ARG_STRING, &self->guestName,
+         "Name of the guest, shown by ps", "NAME"},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
 
-    g_option_context_set_summary(context,
-                                 "The process that stays with one guest. It is started by "
-                                 "'leasehold run' and by libdomain_lock, not by hand.");
+    g_option_context_set_summary(
+        context, "The process that stays with one guest. It is started by "
+                 "'leasehold run' and by libdomain_lock, not by hand.");
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, error))
         return FALSE;
@@ -207,14 +207,14 @@ virMainParse(virMain *self, int argc, char **argv, GError **error)
 int
 main(int argc, char **argv)
 {
-    virMain self = { .statusFd = -1 };
+    virMain self = {.statusFd = -1};
     g_autoptr(GError) error = NULL;
-    int keep[2] = { -1, -1 };
+    int keep[2] = {-1, -1};
     virSpawnOptions options = {
         .what = "the supervisor",
         .flags = VIR_SPAWN_CLOSE_FDS,
-        .stdioFds = { VIR_SPAWN_STDIO_INHERIT, VIR_SPAWN_STDIO_INHERIT,
-                      VIR_SPAWN_STDIO_INHERIT },
+        .stdioFds = {VIR_SPAWN_STDIO_INHERIT, VIR_SPAWN_STDIO_INHERIT,
+                     VIR_SPAWN_STDIO_INHERIT},
         .keepFds = keep,
         .childForkSafe = virMainRun, /* there are no threads whose locks could be taken */
         .data = &self,

@@ -33,7 +33,7 @@ virRestartMayHelp(const GError *error)
 static gboolean
 virRestartPause(void)
 {
-    const struct timespec pause = { .tv_sec = RESTART_PAUSE_SEC };
+    const struct timespec pause = {.tv_sec = RESTART_PAUSE_SEC};
     sigset_t signals;
 
     sigemptyset(&signals);
@@ -55,7 +55,8 @@ virSupervisorRestart(virDomainLockObj *obj, virDomainLockSpec *spec)
         dom = virDomainLockCreateSpec(obj->config, spec, NULL, &error);
         if (dom)
             return TRUE;
-    } while (virRestartMayHelp(error) && g_get_monotonic_time() < end && virRestartPause());
+    } while (virRestartMayHelp(error) && g_get_monotonic_time() < end &&
+             virRestartPause());
     g_warning("the guest is not started again: %s", error->message);
     virDomainLockObjEmit(obj, "RESTART_FAILED", NULL, error->message);
     return FALSE;

@@ -110,7 +110,8 @@ void
 virSupervisorStarterWatch(virSupervisorStarter *starter, GCancellable *cancellable)
 {
     starter->cancellable = g_object_ref(cancellable);
-    starter->source = g_unix_fd_add(starter->fd, G_IO_IN | G_IO_HUP, virStarterReadable, starter);
+    starter->source =
+        g_unix_fd_add(starter->fd, G_IO_IN | G_IO_HUP, virStarterReadable, starter);
 }
 
 static void
@@ -126,13 +127,15 @@ virStarterSay(virSupervisorStarter *starter, const char *key, JsonObject *value)
 }
 
 void
-virSupervisorStarterProgress(virSupervisorStarter *starter, const virLockProgress *progress)
+virSupervisorStarterProgress(virSupervisorStarter *starter,
+                             const virLockProgress *progress)
 {
     virStarterSay(starter, "progress", virDomainLockProgressToJson(progress));
 }
 
 void
-virSupervisorStarterReady(virSupervisorStarter *starter, const char *name, const char *uuid)
+virSupervisorStarterReady(virSupervisorStarter *starter, const char *name,
+                          const char *uuid)
 {
     JsonObject *value = json_object_new();
 

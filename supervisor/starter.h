@@ -16,8 +16,8 @@ typedef struct _virSupervisorStarter virSupervisorStarter;
 virSupervisorStarter *virSupervisorStarterNew(int fd);
 void virSupervisorStarterFree(virSupervisorStarter *starter);
 /** Waits for the start specification: before the main loop runs. */
-virDomainLockSpec *virSupervisorStarterReadSpec(virSupervisorStarter *starter, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+virDomainLockSpec *virSupervisorStarterReadSpec(virSupervisorStarter *starter,
+                                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Cancels @cancellable when the starter says so; needs the main loop. */
 void virSupervisorStarterWatch(virSupervisorStarter *starter, GCancellable *cancellable);
 /** From any thread, like the two below. */

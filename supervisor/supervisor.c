@@ -51,7 +51,7 @@ virSupervisorGetObj(virSupervisor *sup)
     return sup->obj;
 }
 
-/* --- the end ----------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------ */
 
 static void
 virSupervisorQuit(gpointer data)
@@ -104,10 +104,10 @@ virSupervisorEndDone(const GError *error, gpointer data)
 void
 virSupervisorEnd(virSupervisor *sup)
 {
-    virSupervisorJob job = { .name = "ending the guest",
-                             .run = virSupervisorEndRun,
-                             .done = virSupervisorEndDone,
-                             .data = sup };
+    virSupervisorJob job = {.name = "ending the guest",
+                            .run = virSupervisorEndRun,
+                            .done = virSupervisorEndDone,
+                            .data = sup};
 
     if (sup->ending || sup->ended)
         return;
@@ -134,7 +134,7 @@ virSupervisorCancelStart(virSupervisor *sup)
         g_cancellable_cancel(sup->startCancellable);
 }
 
-/* --- the deadline of a shutdown ---------------------------------------------------------- */
+/* --- the deadline of a shutdown ----------------------------------------------------- */
 
 static gboolean
 virSupervisorForceOff(gpointer data)
@@ -158,7 +158,7 @@ virSupervisorSetDeadline(virSupervisor *sup, guint timeoutSec)
         timeoutSec > 0 ? g_timeout_add(timeoutSec * 1000, virSupervisorForceOff, sup) : 0;
 }
 
-/* --- what QEMU says ---------------------------------------------------------------------- */
+/* --- what QEMU says ----------------------------------------------------------------- */
 
 static gboolean
 virSupervisorRestartRun(gpointer data, GError **error)
@@ -193,8 +193,7 @@ static void
 virSupervisorPolicy(virSupervisor *sup, const char *name, virSupervisorJobFunc run)
 {
     virSupervisorJob job = {
-        .name = name, .run = run, .done = virSupervisorPolicyDone, .data = sup
-    };
+        .name = name, .run = run, .done = virSupervisorPolicyDone, .data = sup};
 
     virSupervisorJobsAdd(sup->jobs, &job);
 }
@@ -228,7 +227,7 @@ virSupervisorGuestSays(const char *event, JsonObject *data, gpointer opaque)
     virSupervisorFollow(sup, virDomainLockObjHandle(sup->obj, event, data));
 }
 
-/* --- telling the clients ----------------------------------------------------------------- */
+/* --- telling the clients ------------------------------------------------------------ */
 
 typedef struct {
     virSupervisor *sup;
@@ -255,7 +254,8 @@ virSupervisorNewsFree(gpointer data)
 }
 
 static void
-virSupervisorNewsFrom(virDomainLockObj *obj, const virDomainLockEvent *event, gpointer opaque)
+virSupervisorNewsFrom(virDomainLockObj *obj, const virDomainLockEvent *event,
+                      gpointer opaque)
 {
     virSupervisorNews *news = g_new0(virSupervisorNews, 1);
 
@@ -269,7 +269,7 @@ virSupervisorNewsFrom(virDomainLockObj *obj, const virDomainLockEvent *event, gp
                                virSupervisorNewsFree);
 }
 
-/* --- the start --------------------------------------------------------------------------- */
+/* --- the start ---------------------------------------------------------------------- */
 
 static gboolean
 virSupervisorStartRun(gpointer data, GError **error)
@@ -296,8 +296,7 @@ virSupervisorNotifyReady(void)
                                  path + 1, -1, G_UNIX_SOCKET_ADDRESS_ABSTRACT)
                            : g_unix_socket_address_new(path);
     socket = g_socket_new(G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_DATAGRAM, 0, &why);
-    if (!socket ||
-        g_socket_send_to(socket, address, text, strlen(text), NULL, &why) < 0)
+    if (!socket || g_socket_send_to(socket, address, text, strlen(text), NULL, &why) < 0)
         g_warning("cannot tell systemd that the guest runs: %s", why->message);
 }
 
@@ -333,8 +332,8 @@ virSupervisorStartStuck(gpointer data)
     g_autoptr(GError) why = NULL;
 
     sup->obj->guest->ops->kill(sup->obj->guest, FALSE);
-    (void)sup->obj->guest->ops->reap(sup->obj->guest,
-                                     g_get_monotonic_time() + 5 * G_USEC_PER_SEC, &how, &why);
+    (void)sup->obj->guest->ops->reap(
+        sup->obj->guest, g_get_monotonic_time() + 5 * G_USEC_PER_SEC, &how, &why);
     g_set_error(&error, VIR_LOCK_ERROR,
                 why ? VIR_LOCK_ERROR_INDETERMINATE : VIR_LOCK_ERROR_TIMEOUT,
                 "cannot start guest '%s': the deadline passed and %s does not return: a "
@@ -361,33 +360,32 @@ virSupervisorStart(virSupervisor *sup, const virDomainLockSpec *spec)
     gint64 deadline = spec->deadlineUsec > 0
                           ? spec->deadlineUsec
                           : now + VIR_LOCK_WAIT_DEFAULT_SEC * G_USEC_PER_SEC;
-    virSupervisorJob job = { .name = "starting",
-                             .run = virSupervisorStartRun,
-                             .done = virSupervisorStartDone,
-                             .data = sup };
+    virSupervisorJob job = {.name = "starting",
+                            .run = virSupervisorStartRun,
+                            .done = virSupervisorStartDone,
+                            .data = sup};
 
-    sup->startWait = (virLockWait){ .structSize = sizeof(virLockWait),
-                                    .deadlineUsec = deadline,
-                                    .busyUsec = spec->busyUsec,
-                                    .cancellable = sup->startCancellable,
-                                    .progress = virSupervisorProgress,
-                                    .progressData = sup->starter };
+    sup->startWait = (virLockWait){.structSize = sizeof(virLockWait),
+                                   .deadlineUsec = deadline,
+                                   .busyUsec = spec->busyUsec,
+                                   .cancellable = sup->startCancellable,
+                                   .progress = virSupervisorProgress,
+                                   .progressData = sup->starter};
     sup->starting = TRUE;
-    sup->startTimer =
-        g_timeout_add_seconds((guint)(MAX(deadline - now, 0) / G_USEC_PER_SEC) +
-                                  START_GRACE_SEC,
-                              virSupervisorStartStuck, sup);
+    sup->startTimer = g_timeout_add_seconds(
+        (guint)(MAX(deadline - now, 0) / G_USEC_PER_SEC) + START_GRACE_SEC,
+        virSupervisorStartStuck, sup);
     virSupervisorStarterWatch(sup->starter, sup->startCancellable);
     virSupervisorJobsAdd(sup->jobs, &job);
 }
 
-/* --- jobs, signals, life ----------------------------------------------------------------- */
+/* --- jobs, signals, life ------------------------------------------------------------ */
 
 void
 virSupervisorAddJob(virSupervisor *sup, const char *name, virSupervisorJobFunc run,
                     virSupervisorJobDone done, gpointer data)
 {
-    virSupervisorJob job = { name, run, done, data, VIR_SUPERVISOR_JOB_WAIT_MSEC };
+    virSupervisorJob job = {name, run, done, data, VIR_SUPERVISOR_JOB_WAIT_MSEC};
 
     virSupervisorJobsAdd(sup->jobs, &job);
 }
@@ -461,8 +459,8 @@ virSupervisorFree(virSupervisor *sup)
 static gboolean
 virSupervisorOpen(virSupervisor *sup, GError **error)
 {
-    g_autofree char *path = g_build_filename(
-        virDomainLockRuntimeGetPath(sup->obj->runtime), "control", NULL);
+    g_autofree char *path =
+        g_build_filename(virDomainLockRuntimeGetPath(sup->obj->runtime), "control", NULL);
 
     sup->control = virSupervisorControlNew(sup, path, error);
     if (!sup->control)

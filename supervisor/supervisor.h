@@ -28,8 +28,8 @@ virDomainLockObj *virSupervisorGetObj(virSupervisor *sup);
 void virSupervisorAddJob(virSupervisor *sup, const char *name, virSupervisorJobFunc run,
                          virSupervisorJobDone done, gpointer data);
 /** Kills QEMU at once; a start that runs is cancelled. The end follows. */
-gboolean virSupervisorDestroy(virSupervisor *sup, guint flags, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean virSupervisorDestroy(virSupervisor *sup, guint flags,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** A start that runs comes to nothing. */
 void virSupervisorCancelStart(virSupervisor *sup);
 /** Forces the guest off in @timeoutSec; 0: does not (any more). */
@@ -40,7 +40,7 @@ void virSupervisorEnd(virSupervisor *sup);
 /* --- supervisor_loss.c --- */
 
 /** Watches the leases of the guest; before it gets them. */
-virSupervisorWatch *virSupervisorWatchLeases(virSupervisor *sup, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+virSupervisorWatch *virSupervisorWatchLeases(virSupervisor *sup,
+                                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

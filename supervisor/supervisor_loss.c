@@ -63,8 +63,9 @@ virLossEntered(virLeaseLossState state, const char *why, gpointer opaque)
         virLossBegins(sup, "killing", why);
         break;
     case VIR_LEASE_LOSS_STUCK:
-        virDomainLockObjSetMessage(obj, "QEMU does not die, and another host may use its "
-                                        "disks by now: only this host's watchdog can help");
+        virDomainLockObjSetMessage(obj,
+                                   "QEMU does not die, and another host may use its "
+                                   "disks by now: only this host's watchdog can help");
         virDomainLockObjEmit(obj, "LEASE_LOST", "stuck", why);
         break;
     case VIR_LEASE_LOSS_FROZEN:

@@ -25,13 +25,12 @@ virTpmSpawn(const char *state, const char *version, int listenFd, GError **error
     g_autofree char *program = g_find_program_in_path("swtpm");
     g_autofree char *control = g_strdup_printf("type=unixio,fd=%d", listenFd);
     g_autofree char *storage = g_strdup_printf("dir=%s,mode=0600", state);
-    const char *argv[] = { program,  "socket", "--terminate", "--tpmstate",
-                           storage,  "--ctrl", control,       NULL,
-                           NULL };
+    const char *argv[] = {program,  "socket", "--terminate", "--tpmstate", storage,
+                          "--ctrl", control,  NULL,          NULL};
     virSpawnOptions options = {
         .what = "swtpm",
-        .stdioFds = { VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_INHERIT,
-                      VIR_SPAWN_STDIO_INHERIT },
+        .stdioFds = {VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_INHERIT,
+                     VIR_SPAWN_STDIO_INHERIT},
         .keepFds = &listenFd,
         .nKeepFds = 1,
         .argv = argv,
@@ -62,7 +61,8 @@ main(int argc, char **argv)
     int fd = -1;
 
     if (argc < 6 || !g_str_equal(argv[4], "--")) {
-        g_printerr("usage: leasehold-with-swtpm SOCKET STATE-FOLDER 1|2 -- QEMU ARGS...\n");
+        g_printerr(
+            "usage: leasehold-with-swtpm SOCKET STATE-FOLDER 1|2 -- QEMU ARGS...\n");
         return 2;
     }
     fd = virUnixListen(argv[1], SOCK_STREAM, &error);
@@ -72,6 +72,7 @@ main(int argc, char **argv)
     }
     virFdClose(fd);
     execv(argv[5], argv + 5);
-    g_printerr("leasehold-with-swtpm: cannot execute %s: %s\n", argv[5], g_strerror(errno));
+    g_printerr("leasehold-with-swtpm: cannot execute %s: %s\n", argv[5],
+               g_strerror(errno));
     return EXIT_FAILURE;
 }

@@ -94,9 +94,9 @@ fakePrepare(Fake *self, guint flags)
 gboolean
 fakeRun(Fake *self, virDomainLockObj *obj, GError **error)
 {
-    virLockWait wait = { .structSize = sizeof(wait),
-                         .deadlineUsec = g_get_monotonic_time() + 30 * G_USEC_PER_SEC,
-                         .cancellable = self->cancel };
+    virLockWait wait = {.structSize = sizeof(wait),
+                        .deadlineUsec = g_get_monotonic_time() + 30 * G_USEC_PER_SEC,
+                        .cancellable = self->cancel};
 
     return virDomainLockStartRun(obj, &wait, error);
 }

@@ -19,9 +19,9 @@ typedef struct _Fake {
     char *runDir;
     char *stateDir;
     char *disk;
-    GString *log;         /* "park acquire advance exec ..." */
-    const char *failAt;   /* the call that fails, or NULL */
-    guint failAfter;      /* that many calls of it succeed first */
+    GString *log;       /* "park acquire advance exec ..." */
+    const char *failAt; /* the call that fails, or NULL */
+    guint failAfter;    /* that many calls of it succeed first */
     guint failCode;
     GCancellable *cancel; /* cancelled at cancelAt */
     const char *cancelAt;

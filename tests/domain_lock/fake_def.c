@@ -107,7 +107,7 @@ char **
 virDomainDefFormatArgv(const virDomainDef *def, const virDomainArgvContext *context,
                        GError **error)
 {
-    const char *argv[] = { "qemu", NULL };
+    const char *argv[] = {"qemu", NULL};
 
     return fakeCall("argv", error) ? g_strdupv((char **)argv) : NULL;
 }

@@ -35,10 +35,11 @@ fakeNodes(void)
 {
     if (fake->nodes)
         return g_strdup(fake->nodes);
-    return g_strdup_printf("{\"return\": [{\"node-name\": \"n0\", \"drv\": \"raw\", \"ro\": "
-                           "false, \"file\": \"%s\"}, {\"node-name\": \"f0\", \"drv\": "
-                           "\"file\", \"ro\": false, \"file\": \"%s\"}]}",
-                           fake->disk, fake->disk);
+    return g_strdup_printf(
+        "{\"return\": [{\"node-name\": \"n0\", \"drv\": \"raw\", \"ro\": "
+        "false, \"file\": \"%s\"}, {\"node-name\": \"f0\", \"drv\": "
+        "\"file\", \"ro\": false, \"file\": \"%s\"}]}",
+        fake->disk, fake->disk);
 }
 
 static JsonNode *
@@ -126,7 +127,7 @@ static const virDomainLockGuestOps fakeOps = {
     .getPid = fakeGetPid,
 };
 
-static virDomainLockGuest theGuest = { .ops = &fakeOps };
+static virDomainLockGuest theGuest = {.ops = &fakeOps};
 
 virDomainLockGuest *
 fakeGuest(virDomainLockObj *obj, int *qmpFd, gpointer data, GError **error)

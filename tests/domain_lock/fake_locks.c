@@ -44,7 +44,8 @@ virLockConfigGet(virLockConfig *config, const char *group, const char *key)
 virLockManagerPlugin *
 virLockManagerPluginLoad(virLockConfig *config, const char *name, GError **error)
 {
-    return fakeCall("plugin", error) ? (virLockManagerPlugin *)(gpointer)&thePlugin : NULL;
+    return fakeCall("plugin", error) ? (virLockManagerPlugin *)(gpointer)&thePlugin
+                                     : NULL;
 }
 
 void
@@ -55,15 +56,15 @@ virLockManagerPluginUnload(virLockManagerPlugin *plugin)
 const virLockManagerPluginInfo *
 virLockManagerPluginGetInfo(virLockManagerPlugin *plugin)
 {
-    static const virLockManagerPluginInfo info = { .structSize = sizeof(info),
-                                                   .name = "fake" };
+    static const virLockManagerPluginInfo info = {.structSize = sizeof(info),
+                                                  .name = "fake"};
 
     return &info;
 }
 
 virLockManager *
-virLockManagerNew(virLockManagerPlugin *plugin, virLockManagerObjectType type, guint flags,
-                  GError **error)
+virLockManagerNew(virLockManagerPlugin *plugin, virLockManagerObjectType type,
+                  guint flags, GError **error)
 {
     virLockManager *man = g_new0(virLockManager, 1);
 
@@ -133,8 +134,8 @@ virLockManagerGetLeases(virLockManager *man)
 }
 
 char *
-virLockManagerResourceName(virLockConfig *config, virLockResourceType type, const char *name,
-                           char **why, GError **error)
+virLockManagerResourceName(virLockConfig *config, virLockResourceType type,
+                           const char *name, char **why, GError **error)
 {
     if (!strstr(name, "no-identity"))
         return g_strconcat("lease-of-", name, NULL);

@@ -20,60 +20,69 @@ typedef struct {
     guint auditFlags;
 } Case;
 
-#define NODE(driver, ro, file)                                                               \
-    "{\"node-name\": \"n-" driver "\", \"drv\": \"" driver "\", \"ro\": " ro                 \
+#define NODE(driver, ro, file)                                                           \
+    "{\"node-name\": \"n-" driver "\", \"drv\": \"" driver "\", \"ro\": " ro             \
     ", \"file\": \"" file "\"}"
 
-static const Case writable = { NODE("raw", "false", "@") "," NODE("file", "false", "@"), 0,
-                               VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL };
-static const Case byLink = { NODE("file", "false", "%"), 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE,
-                             NULL };
-static const Case notDeclared = { NODE("file", "false", "/proc/self/exe"), 0,
-                                  VIR_LOCK_MODE_EXCLUSIVE, FALSE, "no lease" };
-static const Case readingNotDeclared = { NODE("file", "true", "/proc/self/exe"), 0,
-                                         VIR_LOCK_MODE_EXCLUSIVE, FALSE,
-                                         "open for reading" };
-static const Case notHeld = { NODE("file", "false", "@"), 0, VIR_LOCK_MODE_NONE, FALSE,
-                              "no lease" };
-static const Case sharedForWriting = { NODE("file", "false", "@"),
-                                       VIR_LOCK_MANAGER_RESOURCE_READONLY,
-                                       VIR_LOCK_MODE_SHARED, FALSE, "only a lease for reading" };
-static const Case sharedForReading = { NODE("file", "true", "@"),
-                                       VIR_LOCK_MANAGER_RESOURCE_READONLY,
-                                       VIR_LOCK_MODE_SHARED, FALSE, NULL };
-static const Case shareable = { NODE("file", "false", "@"), VIR_LOCK_MANAGER_RESOURCE_SHARED,
-                                VIR_LOCK_MODE_SHARED, FALSE, NULL };
-static const Case gone = { NODE("file", "false", "/nowhere/x"), 0, VIR_LOCK_MODE_EXCLUSIVE,
-                           FALSE, "cannot be found" };
-static const Case json = { NODE("file", "false",
-                                "json:{\\\"driver\\\":\\\"file\\\",\\\"filename\\\":\\\"@\\\"}"),
-                           0, VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL };
-static const Case network = { NODE("nbd", "false", "nbd://server/x"), 0,
-                              VIR_LOCK_MODE_EXCLUSIVE, FALSE, "explicit <lease>" };
-static const Case networkWithLease = { NODE("nbd", "false", "nbd://server/x"), 0,
-                                       VIR_LOCK_MODE_EXCLUSIVE, TRUE, NULL };
-static const Case unknownDriver = { NODE("quantum", "false", "q:1"), 0,
-                                    VIR_LOCK_MODE_EXCLUSIVE, FALSE, "explicit <lease>" };
-static const Case null = { NODE("null-co", "false", "null-co://"), 0,
-                           VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL };
-#define PFLASH(ro)                                                                           \
-    "{\"node-name\": \"pflash0-storage\", \"drv\": \"file\", \"ro\": " ro                     \
+static const Case writable = {NODE("raw", "false", "@") "," NODE("file", "false", "@"), 0,
+                              VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL};
+static const Case byLink = {NODE("file", "false", "%"), 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE,
+                            NULL};
+static const Case notDeclared = {NODE("file", "false", "/proc/self/exe"), 0,
+                                 VIR_LOCK_MODE_EXCLUSIVE, FALSE, "no lease"};
+static const Case readingNotDeclared = {NODE("file", "true", "/proc/self/exe"), 0,
+                                        VIR_LOCK_MODE_EXCLUSIVE, FALSE,
+                                        "open for reading"};
+static const Case notHeld = {NODE("file", "false", "@"), 0, VIR_LOCK_MODE_NONE, FALSE,
+                             "no lease"};
+static const Case sharedForWriting = {
+    NODE("file", "false", "@"), VIR_LOCK_MANAGER_RESOURCE_READONLY, VIR_LOCK_MODE_SHARED,
+    FALSE, "only a lease for reading"};
+static const Case sharedForReading = {NODE("file", "true", "@"),
+                                      VIR_LOCK_MANAGER_RESOURCE_READONLY,
+                                      VIR_LOCK_MODE_SHARED, FALSE, NULL};
+static const Case shareable = {NODE("file", "false", "@"),
+                               VIR_LOCK_MANAGER_RESOURCE_SHARED, VIR_LOCK_MODE_SHARED,
+                               FALSE, NULL};
+static const Case gone = {NODE("file", "false", "/nowhere/x"), 0, VIR_LOCK_MODE_EXCLUSIVE,
+                          FALSE, "cannot be found"};
+static const Case json = {
+    NODE("file", "false",
+         "json:{\\\"driver\\\":\\\"file\\\",\\\"filename\\\":\\\"@\\\"}"),
+    0, VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL};
+static const Case network = {NODE("nbd", "false", "nbd://server/x"), 0,
+                             VIR_LOCK_MODE_EXCLUSIVE, FALSE, "explicit <lease>"};
+static const Case networkWithLease = {NODE("nbd", "false", "nbd://server/x"), 0,
+                                      VIR_LOCK_MODE_EXCLUSIVE, TRUE, NULL};
+static const Case unknownDriver = {NODE("quantum", "false", "q:1"), 0,
+                                   VIR_LOCK_MODE_EXCLUSIVE, FALSE, "explicit <lease>"};
+static const Case null = {NODE("null-co", "false", "null-co://"), 0,
+                          VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL};
+#define PFLASH(ro)                                                                       \
+    "{\"node-name\": \"pflash0-storage\", \"drv\": \"file\", \"ro\": " ro                \
     ", \"file\": \"/proc/self/exe\"}"
-static const Case firmware = { PFLASH("true"), 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL };
-static const Case firmwareForWriting = { PFLASH("false"), 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE,
-                                         "no lease" };
-static const Case foreignName = { PFLASH("true"), 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE,
-                                  "no lease", VIR_AUDIT_FOREIGN };
+static const Case firmware = {PFLASH("true"), 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE, NULL};
+static const Case firmwareForWriting = {PFLASH("false"), 0, VIR_LOCK_MODE_EXCLUSIVE,
+                                        FALSE, "no lease"};
+static const Case foreignName = {PFLASH("true"), 0,          VIR_LOCK_MODE_EXCLUSIVE,
+                                 FALSE,          "no lease", VIR_AUDIT_FOREIGN};
 /* a file that every Debian has */
 #define LICENCE "/usr/share/common-licenses/BSD"
-static const Case hostFile = { NODE("file", "true", LICENCE), 0, VIR_LOCK_MODE_EXCLUSIVE,
-                               FALSE, NULL, VIR_AUDIT_FOREIGN };
-static const Case hostFileForWriting = { NODE("file", "false", LICENCE), 0,
-                                         VIR_LOCK_MODE_EXCLUSIVE, FALSE, "no lease",
-                                         VIR_AUDIT_FOREIGN };
-static const Case odd = { "{\"node-name\": \"x\"}", 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE,
-                          "unknown way" };
-static const Case notObject = { "7", 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE, "unknown way" };
+static const Case hostFile = {NODE("file", "true", LICENCE),
+                              0,
+                              VIR_LOCK_MODE_EXCLUSIVE,
+                              FALSE,
+                              NULL,
+                              VIR_AUDIT_FOREIGN};
+static const Case hostFileForWriting = {NODE("file", "false", LICENCE),
+                                        0,
+                                        VIR_LOCK_MODE_EXCLUSIVE,
+                                        FALSE,
+                                        "no lease",
+                                        VIR_AUDIT_FOREIGN};
+static const Case odd = {"{\"node-name\": \"x\"}", 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE,
+                         "unknown way"};
+static const Case notObject = {"7", 0, VIR_LOCK_MODE_EXCLUSIVE, FALSE, "unknown way"};
 
 static JsonArray *
 makeNodes(Fake *self, const char *template, JsonObject **holder)
@@ -110,9 +119,8 @@ static void
 testCase(Fake *self, gconstpointer data)
 {
     const Case *one = data;
-    virDomainResource disk = { .type = VIR_LOCK_RESOURCE_DISK,
-                               .path = self->disk,
-                               .flags = one->flags };
+    virDomainResource disk = {
+        .type = VIR_LOCK_RESOURCE_DISK, .path = self->disk, .flags = one->flags};
     g_autoptr(GPtrArray) resources = g_ptr_array_new();
     g_autoptr(GPtrArray) leases =
         g_ptr_array_new_with_free_func((GDestroyNotify)virLockLeaseFree);
@@ -123,12 +131,11 @@ testCase(Fake *self, gconstpointer data)
     g_ptr_array_add(resources, &disk);
     g_ptr_array_add(leases, makeLease(VIR_LOCK_RESOURCE_DISK, self->disk, one->mode));
     if (one->explicitLease)
-        g_ptr_array_add(leases, makeLease(VIR_LOCK_RESOURCE_LEASE, "key",
-                                          VIR_LOCK_MODE_EXCLUSIVE));
+        g_ptr_array_add(
+            leases, makeLease(VIR_LOCK_RESOURCE_LEASE, "key", VIR_LOCK_MODE_EXCLUSIVE));
 
     g_assert_true(virDomainLockAudit(fakeConfig(), nodes, resources, leases,
-                                     one->auditFlags, &error) ==
-                  (one->error == NULL));
+                                     one->auditFlags, &error) == (one->error == NULL));
     if (one->error)
         g_assert_nonnull(strstr(error->message, one->error));
 }
@@ -138,15 +145,15 @@ static void
 testTwoPathsOneLease(Fake *self, gconstpointer data)
 {
     g_autofree char *copy = g_strconcat(self->disk, ".other-mount", NULL);
-    virDomainResource second = { .type = VIR_LOCK_RESOURCE_DISK, .path = copy };
+    virDomainResource second = {.type = VIR_LOCK_RESOURCE_DISK, .path = copy};
     g_autoptr(GPtrArray) resources = g_ptr_array_new();
     g_autoptr(GPtrArray) leases =
         g_ptr_array_new_with_free_func((GDestroyNotify)virLockLeaseFree);
     g_autoptr(JsonObject) holder = NULL;
     JsonArray *nodes = NULL;
     g_autofree char *node = NULL;
-    virLockLease *lease = makeLease(VIR_LOCK_RESOURCE_DISK, self->disk,
-                                    VIR_LOCK_MODE_EXCLUSIVE);
+    virLockLease *lease =
+        makeLease(VIR_LOCK_RESOURCE_DISK, self->disk, VIR_LOCK_MODE_EXCLUSIVE);
     g_autoptr(GError) error = NULL;
 
     g_assert_true(g_file_set_contents(copy, "x", 1, NULL));
@@ -155,7 +162,8 @@ testTwoPathsOneLease(Fake *self, gconstpointer data)
     lease->name = g_strconcat("lease-of-", copy, NULL);
     g_ptr_array_add(leases, lease);
     node = g_strdup_printf("{\"node-name\": \"n\", \"drv\": \"file\", \"ro\": false, "
-                           "\"file\": \"%s\"}", copy);
+                           "\"file\": \"%s\"}",
+                           copy);
     nodes = makeNodes(self, node, &holder);
 
     g_assert_true(virDomainLockAudit(fakeConfig(), nodes, resources, leases, 0, &error));
@@ -167,8 +175,8 @@ static void
 testGuardedByKey(Fake *self, gconstpointer data)
 {
     g_autofree char *image = g_strconcat(self->disk, ".no-identity", NULL);
-    virDomainResource disk = { .type = VIR_LOCK_RESOURCE_DISK, .path = image };
-    virDomainResource key = { .type = VIR_LOCK_RESOURCE_LEASE, .path = (char *)"key" };
+    virDomainResource disk = {.type = VIR_LOCK_RESOURCE_DISK, .path = image};
+    virDomainResource key = {.type = VIR_LOCK_RESOURCE_LEASE, .path = (char *)"key"};
     g_autoptr(GPtrArray) resources = g_ptr_array_new();
     g_autoptr(GPtrArray) leases =
         g_ptr_array_new_with_free_func((GDestroyNotify)virLockLeaseFree);

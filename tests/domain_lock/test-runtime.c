@@ -107,7 +107,8 @@ testLeftoverIsSwept(Fake *self, gconstpointer data)
     g_autoptr(virDomainLockStatus) status = makeStatus(getpid());
     g_autoptr(virDomainLockStatus) last = NULL;
     g_autoptr(virDomainLockRuntime) second = NULL;
-    g_autofree char *qmp = g_build_filename(virDomainLockRuntimeGetPath(runtime), "qmp", NULL);
+    g_autofree char *qmp =
+        g_build_filename(virDomainLockRuntimeGetPath(runtime), "qmp", NULL);
 
     /* this number belongs to another process by now */
     status->qemu.startTime++;
@@ -227,10 +228,9 @@ static void
 testInfoSurvives(Fake *self, gconstpointer data)
 {
     static const char *const properties[] = {
-        "Name", "Uuid", "State", "Reason", "Pid", "SupervisorPid", "Plugin", "HostName",
-        "OnLockfailure", "Started", "Ended", "Deadline", "WaitStatus", "Job", "Message",
-        "LogPath", "Leases"
-    };
+        "Name",       "Uuid",     "State",         "Reason",  "Pid",   "SupervisorPid",
+        "Plugin",     "HostName", "OnLockfailure", "Started", "Ended", "Deadline",
+        "WaitStatus", "Job",      "Message",       "LogPath", "Leases"};
     g_autoptr(virDomainLockInfo) info = virDomainLockInfoNew();
     g_autoptr(virDomainLockInfo) copy = NULL, viaJson = NULL, viaVariant = NULL;
     g_autofree char *text = NULL, *text2 = NULL, *text3 = NULL, *text4 = NULL;

@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <string.h>
 
-/* --- start ------------------------------------------------------------------------------- */
+/* --- start -------------------------------------------------------------------------- */
 
 static void
 testStartOrder(Fake *self, gconstpointer data)
@@ -22,9 +22,10 @@ testStartOrder(Fake *self, gconstpointer data)
     g_assert_true(fakeRun(self, obj, &error));
 
     log = fakeTakeLog(self);
-    g_assert_cmpstr(log, ==,
-                    "describe plugin guest park chains register acquire chains advance argv "
-                    "exec query-named-block-nodes set-action cont");
+    g_assert_cmpstr(
+        log, ==,
+        "describe plugin guest park chains register acquire chains advance argv "
+        "exec query-named-block-nodes set-action cont");
     g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_RUNNING);
     g_assert_true(self->held);
 }
@@ -151,8 +152,9 @@ testStartAudits(Fake *self, gconstpointer data)
     g_autoptr(GError) error = NULL;
     g_autofree char *log = NULL;
 
-    self->nodes = "{\"return\": [{\"node-name\": \"other\", \"drv\": \"file\", \"ro\": false, "
-                  "\"file\": \"/proc/self/exe\"}]}";
+    self->nodes =
+        "{\"return\": [{\"node-name\": \"other\", \"drv\": \"file\", \"ro\": false, "
+        "\"file\": \"/proc/self/exe\"}]}";
     g_assert_false(fakeRun(self, obj, &error));
 
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
@@ -182,8 +184,8 @@ static void
 testStartDeadline(Fake *self, gconstpointer data)
 {
     g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
-    virLockWait wait = { .structSize = sizeof(wait),
-                         .deadlineUsec = g_get_monotonic_time() - 1 };
+    virLockWait wait = {.structSize = sizeof(wait),
+                        .deadlineUsec = g_get_monotonic_time() - 1};
     g_autoptr(GError) error = NULL;
 
     g_assert_false(virDomainLockStartRun(obj, &wait, &error));
@@ -196,7 +198,8 @@ static void
 testStartAbandoned(Fake *self, gconstpointer data)
 {
     g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
-    g_autoptr(GError) error = g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "no socket");
+    g_autoptr(GError) error =
+        g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "no socket");
 
     virDomainLockStartAbandon(obj, &error);
 
@@ -219,7 +222,7 @@ testSecondIsRefused(Fake *self, gconstpointer data)
     g_assert_true(self->alive && self->held);
 }
 
-/* --- end --------------------------------------------------------------------------------- */
+/* --- end ---------------------------------------------------------------------------- */
 
 static void
 assertEnded(Fake *self, virDomainLockReason reason, int waitStatus)
@@ -353,7 +356,7 @@ testLostLeaseIsNeverFlushed(Fake *self, gconstpointer data)
     g_assert_cmpstr(log, ==, "kill reap shutdown");
 }
 
-/* --- what the description wants ---------------------------------------------------------- */
+/* --- what the description wants ----------------------------------------------------- */
 
 static void
 testOnPoweroffRestart(Fake *self, gconstpointer data)
@@ -442,7 +445,7 @@ testQuickGuest(Fake *self, gconstpointer data)
     g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_SHUTDOWN);
 }
 
-/* --- what an operator asks --------------------------------------------------------------- */
+/* --- what an operator asks ---------------------------------------------------------- */
 
 static void
 testShutdownRequest(Fake *self, gconstpointer data)
@@ -495,19 +498,14 @@ testLeaseLostCannotResume(Fake *self, gconstpointer data)
 static void
 addFailures(void)
 {
-    static const char *const prepare[] = { "describe", "plugin", "guest", "park" };
-    static const FailAt start[] = { { "chains", 0 },
-                                    { "register", 0 },
-                                    { "acquire", 0 },
-                                    { "chains", 1 },
-                                    { "advance", 0 },
-                                    { "argv", 0 },
-                                    { "exec", 0 },
-                                    { "query-named-block-nodes", 0 },
-                                    { "set-action", 0 },
-                                    { "cont", 0 } };
-    static const char *const cancels[] = { "acquire", "advance", "exec",
-                                           "query-named-block-nodes" };
+    static const char *const prepare[] = {"describe", "plugin", "guest", "park"};
+    static const FailAt start[] = {{"chains", 0},     {"register", 0},
+                                   {"acquire", 0},    {"chains", 1},
+                                   {"advance", 0},    {"argv", 0},
+                                   {"exec", 0},       {"query-named-block-nodes", 0},
+                                   {"set-action", 0}, {"cont", 0}};
+    static const char *const cancels[] = {"acquire", "advance", "exec",
+                                          "query-named-block-nodes"};
 
     for (gsize i = 0; i < G_N_ELEMENTS(prepare); i++) {
         g_autofree char *path = g_strdup_printf("/start/fails-at/%s", prepare[i]);

@@ -23,16 +23,17 @@ testMoves(void)
         virInput input;
         virDomainLockState to;
     } moves[] = {
-        { VIR_DOMAIN_LOCK_STATE_RUNNING, VIR_INPUT_STOP, VIR_DOMAIN_LOCK_STATE_PAUSED },
-        { VIR_DOMAIN_LOCK_STATE_RUNNING, VIR_INPUT_SUSPEND,
-          VIR_DOMAIN_LOCK_STATE_PMSUSPENDED },
-        { VIR_DOMAIN_LOCK_STATE_PAUSED, VIR_INPUT_RESUME, VIR_DOMAIN_LOCK_STATE_RUNNING },
-        { VIR_DOMAIN_LOCK_STATE_SHUTDOWN, VIR_INPUT_RESUME, VIR_DOMAIN_LOCK_STATE_RUNNING },
-        { VIR_DOMAIN_LOCK_STATE_PMSUSPENDED, VIR_INPUT_WAKEUP,
-          VIR_DOMAIN_LOCK_STATE_RUNNING },
-        { VIR_DOMAIN_LOCK_STATE_PMSUSPENDED, VIR_INPUT_RESET, VIR_DOMAIN_LOCK_STATE_RUNNING },
-        { VIR_DOMAIN_LOCK_STATE_PMSUSPENDED, VIR_INPUT_RESUME,
-          VIR_DOMAIN_LOCK_STATE_RUNNING },
+        {VIR_DOMAIN_LOCK_STATE_RUNNING, VIR_INPUT_STOP, VIR_DOMAIN_LOCK_STATE_PAUSED},
+        {VIR_DOMAIN_LOCK_STATE_RUNNING, VIR_INPUT_SUSPEND,
+         VIR_DOMAIN_LOCK_STATE_PMSUSPENDED},
+        {VIR_DOMAIN_LOCK_STATE_PAUSED, VIR_INPUT_RESUME, VIR_DOMAIN_LOCK_STATE_RUNNING},
+        {VIR_DOMAIN_LOCK_STATE_SHUTDOWN, VIR_INPUT_RESUME, VIR_DOMAIN_LOCK_STATE_RUNNING},
+        {VIR_DOMAIN_LOCK_STATE_PMSUSPENDED, VIR_INPUT_WAKEUP,
+         VIR_DOMAIN_LOCK_STATE_RUNNING},
+        {VIR_DOMAIN_LOCK_STATE_PMSUSPENDED, VIR_INPUT_RESET,
+         VIR_DOMAIN_LOCK_STATE_RUNNING},
+        {VIR_DOMAIN_LOCK_STATE_PMSUSPENDED, VIR_INPUT_RESUME,
+         VIR_DOMAIN_LOCK_STATE_RUNNING},
     };
     guint found = 0;
 
@@ -52,11 +53,12 @@ testMoves(void)
 static void
 testDeathEndsEveryLivingState(void)
 {
-    for (guint state = VIR_DOMAIN_LOCK_STATE_RUNNING; state < VIR_DOMAIN_LOCK_STATE_SHUTOFF;
-         state++)
+    for (guint state = VIR_DOMAIN_LOCK_STATE_RUNNING;
+         state < VIR_DOMAIN_LOCK_STATE_SHUTOFF; state++)
         g_assert_cmpint(virTransitionFor(state, VIR_INPUT_EXITED)->act, ==, VIR_ACT_END);
-    g_assert_cmpint(virTransitionFor(VIR_DOMAIN_LOCK_STATE_STARTING, VIR_INPUT_EXITED)->act,
-                    ==, VIR_ACT_DEFER);
+    g_assert_cmpint(
+        virTransitionFor(VIR_DOMAIN_LOCK_STATE_STARTING, VIR_INPUT_EXITED)->act, ==,
+        VIR_ACT_DEFER);
 }
 
 static void
@@ -70,9 +72,9 @@ testNothingWakesTheDead(void)
 static void
 testEventNames(void)
 {
-    static const char *const events[] = { "SHUTDOWN", "RESET",   "GUEST_PANICKED",
-                                          "STOP",     "RESUME",  "SUSPEND",
-                                          "WAKEUP",   "BLOCK_IO_ERROR", "EXITED" };
+    static const char *const events[] = {"SHUTDOWN", "RESET",          "GUEST_PANICKED",
+                                         "STOP",     "RESUME",         "SUSPEND",
+                                         "WAKEUP",   "BLOCK_IO_ERROR", "EXITED"};
     virInput input;
 
     G_STATIC_ASSERT(G_N_ELEMENTS(events) == VIR_INPUT_COUNT);
