@@ -71,8 +71,8 @@ awk '/^    / { print substr($0, 5); next } { print "" }' "$top_srcdir/docs/lock-
 read -ra flags <<<"$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --cflags --libs gio-unix-2.0) $(
     pkg-config --cflags-only-I --libs-only-L leasehold-domain-lock |
         tr ' ' '\n' | grep "$root" | tr '\n' ' ')"
-ok "a program builds against it with pkg-config" "${CC:-cc}" -o "$TEST_TMP/example" \
-    "$TEST_TMP/example.c" "${flags[@]}" -ldomain_lock -llock_manager
+ok "a program builds against it with pkg-config" "${CC:-cc}" ${SANITIZE_FLAGS:-} \
+    -o "$TEST_TMP/example" "$TEST_TMP/example.c" "${flags[@]}" -ldomain_lock -llock_manager
 truncate -s 1M "$TEST_TMP/web.img"
 ok "and runs" env LD_LIBRARY_PATH="$libdir" "$TEST_TMP/example" "$TEST_TMP/web.img"
 

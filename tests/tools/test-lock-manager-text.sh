@@ -10,8 +10,9 @@
 awk '/^    / { print substr($0, 5); next } { print "" }' "$top_srcdir/docs/lock-manager.txt" \
     >"$TEST_TMP/example.c"
 read -ra flags <<<"$(pkg-config --cflags --libs gio-unix-2.0 json-glib-1.0)"
-ok "the pieces compile" "${CC:-cc}" -Wall -Wextra -Werror -Wno-unused-parameter \
-    -Wno-unused-function -Wno-missing-field-initializers -o "$TEST_TMP/example" \
+ok "the pieces compile" "${CC:-cc}" ${SANITIZE_FLAGS:-} -Wall -Wextra -Werror \
+    -Wno-unused-parameter -Wno-unused-function -Wno-missing-field-initializers \
+    -o "$TEST_TMP/example" \
     "$TEST_TMP/example.c" -I"$top_srcdir/include" -L"$top_builddir/.libs" -ldomain_lock -llock_manager \
     -Wl,-rpath,"$(realpath "$top_builddir")/.libs" "${flags[@]}"
 
