@@ -22,7 +22,8 @@ tell b acquire disk-9
 
 # ---- renewal
 told ok "the age of the renewal" a renewal
-like "$text" "^age=[0-3] interval=2 expire=8 takeover=68$" "and the times that follow from io_timeout"
+like "$text" "^age=[0-7] interval=2 expire=8 takeover=68$" \
+    "and the times that follow from io_timeout"
 
 # ---- cancel
 tell a cancel 300
