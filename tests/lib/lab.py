@@ -7,7 +7,7 @@ sequence: the Python twin of functions.sh and hosts.sh, with the step protocol o
         alpha, beta = lab.host("alpha", 1), lab.host("beta", 2)
         lab.join(alpha, beta)
         steps = Steps()
-        run = alpha.popen("run", xml, steps=steps)
+        run = alpha.popen("run", *guest, steps=steps)
         steps.until("start:7")          # everything before was let go on
         ...kill somebody...
         steps.go()                      # and let it go on from there
@@ -275,8 +275,7 @@ class Lab:
         return int(done.stdout.strip() or 0)
 
     def domain(self, name, *disks, extra=""):
-        """A domain of ours in a file; locking=off, or QEMU's own locks would hide a missing
-        lease. Returns (path of the XML, uuid)."""
+        """A domain of ours in a file. Returns (path of the XML, uuid)."""
         identity = str(uuid.uuid5(uuid.NAMESPACE_URL, self.path + name))
         xml = ["<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>",
                "<name>%s</name><uuid>%s</uuid><memory unit='MiB'>16</memory>" % (name, identity),
@@ -291,6 +290,17 @@ class Lab:
         with open(path, "w") as out:
             out.write("\n".join(xml))
         return path, identity
+
+    def guest(self, name, *disks):
+        """Arguments of "run" for a guest of ours. A command line of its own, because no domain
+        XML can say locking=off, and QEMU's own image locks would hide a missing lease."""
+        args = ["--name", name]
+        qemu = ["qemu-system-x86_64", "-machine", "pc", "-accel", "tcg", "-m", "16", "-nodefaults",
+                "-display", "none"]
+        for disk in disks:
+            args += ["--disk", disk]
+            qemu += ["-drive", "file=%s,format=raw,if=virtio,cache=none,file.locking=off" % disk]
+        return [*args, "--", *qemu]
 
 
 class Host:
