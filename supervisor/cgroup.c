@@ -12,7 +12,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define PREFIX "leasehold-"
+#define STALE_SEC 60
 
 /* Mount point of the cgroup2 hierarchy, or NULL. */
 static char *
@@ -74,17 +78,23 @@ canLeave(const char *parent)
     return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
 }
 
+/* Removes what nobody was left to remove: the supervisor died first, then its QEMU. */
 static void
-removeStale(const char *parent, const char *prefix)
+removeStale(const char *parent)
 {
     g_autoptr(GDir) dir = g_dir_open(parent, 0, NULL);
+    gint64 nowSec = g_get_real_time() / G_USEC_PER_SEC;
     const char *name;
 
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(parent, name, NULL);
+        struct stat st;
 
-        if (g_str_has_prefix(name, prefix))
-            (void)g_rmdir(path); /* EBUSY while something lives in it */
+        /* a fresh one is empty because its supervisor has not forked into it yet; one in
+         * which something lives cannot be removed */
+        if (g_str_has_prefix(name, PREFIX) && stat(path, &st) == 0 &&
+            nowSec - st.st_ctim.tv_sec > STALE_SEC)
+            (void)g_rmdir(path);
     }
 }
 
@@ -92,13 +102,12 @@ char *
 virSupervisorCgroupNew(const char *uuid, int *fd)
 {
     g_autofree char *parent = directoryOf(getpid());
-    g_autofree char *prefix = g_strdup_printf("leasehold-%s.", uuid);
-    g_autofree char *name = g_strconcat(prefix, "XXXXXX", NULL);
+    g_autofree char *name = g_strconcat(PREFIX, uuid, ".XXXXXX", NULL);
     g_autofree char *path = NULL;
 
     if (!parent)
         return NULL;
-    removeStale(parent, prefix);
+    removeStale(parent);
     path = g_build_filename(parent, name, NULL);
     if (!g_mkdtemp_full(path, 0755))
         return NULL;
@@ -118,7 +127,7 @@ char *
 virSupervisorCgroupFind(const char *uuid, pid_t pid)
 {
     g_autofree char *path = directoryOf(pid);
-    g_autofree char *prefix = g_strdup_printf("/leasehold-%s.", uuid);
+    g_autofree char *prefix = g_strdup_printf("/" PREFIX "%s.", uuid);
     char *last = path ? strrchr(path, '/') : NULL;
 
     return last && g_str_has_prefix(last, prefix) ? g_steal_pointer(&path) : NULL;

@@ -14,8 +14,8 @@
  * virSupervisorCgroupNew:
  * @fd: (out): its directory, to fork a child into it; CLOEXEC, the caller closes it
  *
- * Makes the guest's cgroup below our own. Returns its path, or NULL where that cannot be had;
- * empty ones that earlier runs of this guest left are removed.
+ * Makes the guest's cgroup below our own. Returns its path, or NULL where that cannot be had.
+ * Empty ones that dead supervisors left are removed.
  */
 char *virSupervisorCgroupNew(const char *uuid, int *fd);
 /** The path of the cgroup of this guest that @pid is in, or NULL. */

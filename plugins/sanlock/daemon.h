@@ -61,8 +61,8 @@ typedef struct _virSanlockSelf {
 /**
  * virSanlockDaemonReadSelf: no I/O.
  *
- * sanlock_get_hosts tells it too, but between the join and the first renewal after it only
- * answers -EAGAIN; then the daemon's status knows. NOT_JOINED if it is not there as @hostId.
+ * From the daemon's status; what sanlock_get_hosts says of this host is one renewal old.
+ * NOT_JOINED if it is not there as @hostId.
  */
 gboolean virSanlockDaemonReadSelf(const char *lockspace, guint hostId,
                                   virSanlockSelf *self,

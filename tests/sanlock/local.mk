@@ -21,6 +21,7 @@ sanlock_tests = \
 	%D%/test-sanlock-faults.sh \
 	%D%/test-sanlock-join.sh \
 	%D%/test-sanlock-leases.sh \
+	%D%/test-sanlock-renewal.sh \
 	%D%/test-sanlock-loss.sh \
 	$(NULL)
 sanlock_slow_tests = \
