@@ -10,3 +10,16 @@ CLEANFILES += %D%/leasehold
 
 dbusinterfacedir = $(datadir)/dbus-1/interfaces
 dist_dbusinterface_DATA = %D%/io.leasehold.Guest1.xml
+
+# Units name the programs by their full path, which only make knows.
+data_units = %D%/leasehold-host.service %D%/leasehold@.service
+systemdsystemunit_DATA = $(data_units)
+EXTRA_DIST += %D%/leasehold-host.service.in %D%/leasehold@.service.in
+CLEANFILES += $(data_units)
+data_unit = $(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	sed -e 's,[@]bindir@,$(bindir),g' -e 's,[@]sysconfdir@,$(sysconfdir),g' $< >$@.tmp && mv $@.tmp $@
+
+%D%/leasehold-host.service: %D%/leasehold-host.service.in
+	$(data_unit)
+%D%/leasehold@.service: %D%/leasehold@.service.in
+	$(data_unit)

@@ -277,6 +277,8 @@ virToolRunForeground(virTool *tool, virDomainLock *dom)
         return virToolRunStatus(tool, info);
     if (error)
         return virToolFail(tool, error);
+    virToolNotify(tool, "STOPPING=1", "guest '%s' was asked to shut down",
+                  virDomainLockGetName(dom));
     virToolNote(tool, "asking guest '%s' to shut down; another signal destroys it",
                 virDomainLockGetName(dom));
     if (!virDomainLockShutdownFlags(dom, 0, VIR_DOMAIN_LOCK_SHUTDOWN_ACPI, &error))
@@ -301,6 +303,8 @@ virToolCmdRun(virTool *tool)
 
     if (!virToolRunParse(tool, &options))
         return tool->exitStatus;
+    if (options.foreground)
+        virToolNotifyBegin(tool);
     if (!virToolConfig(tool))
         return tool->exitStatus;
     dom = virToolRunStart(tool, &options);
@@ -310,5 +314,7 @@ virToolCmdRun(virTool *tool)
     if (!options.foreground)
         return status;
     (void)fflush(stdout);
+    virToolNotify(tool, "READY=1", "guest '%s' %s under its leases",
+                  virDomainLockGetName(dom), options.paused ? "is ready, paused," : "runs");
     return virToolRunForeground(tool, dom);
 }

@@ -26,6 +26,7 @@ leasehold_SOURCES = \
 	%D%/tool_error.c \
 	%D%/tool_guest.c \
 	%D%/tool_json.c \
+	%D%/tool_notify.c \
 	%D%/tool_options.c \
 	%D%/tool_report.c \
 	%D%/tool_table.c \

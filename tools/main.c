@@ -68,5 +68,6 @@ main(int argc, char **argv)
     g_strfreev(tool.args);
     g_strfreev(tool.tail);
     g_free(tool.configPath);
+    g_free(tool.notifySocket);
     return status;
 }

@@ -63,6 +63,7 @@ struct _virTool {
                            * a value) and stops; NULL: it parses */
     int exitBase;      /* 0, or VIR_TOOL_EXIT_FOREGROUND */
     int exitStatus;    /* why virToolParse returned FALSE */
+    char *notifySocket; /* where systemd hears of us; NULL: nobody asked */
     virToolWait *wait; /* the wait in progress, whose bar a message must not overwrite */
 };
 
@@ -157,6 +158,16 @@ gboolean virToolWaitInterrupted(virToolWait *wait);
 void virToolWaitClear(virToolWait *wait);
 void virToolWaitFree(virToolWait *wait);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virToolWait, virToolWaitFree)
+
+/* --- tool_notify.c --------------------------------------------------------------------- */
+
+/** Takes NOTIFY_SOCKET out of the environment, so that no program that we start answers for
+ * us. Before there are threads. */
+void virToolNotifyBegin(virTool *tool);
+/** Tells the service manager, if there is one: @state is sd_notify(3)'s "READY=1" or
+ * "STOPPING=1", @format the STATUS. What cannot be told is noted on stderr. */
+void virToolNotify(virTool *tool, const char *state, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
 /* --- tool_text.c ----------------------------------------------------------------------- */
 

@@ -9,4 +9,4 @@ BUILD_PACKAGES=(
     libglib2.0-dev libjson-glib-dev libxml2-dev libblkid-dev libsanlock-dev
 )
 RUN_PACKAGES=(sanlock qemu-system-x86 qemu-utils)
-TEST_PACKAGES=(g++ python3 procps ovmf swtpm xz-utils)
+TEST_PACKAGES=(g++ python3 procps ovmf swtpm systemd xz-utils)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-EXTRA_DIST += %D%/json-keys.py %D%/layers.awk
+EXTRA_DIST += %D%/json-keys.py %D%/notify-socket.py %D%/layers.awk
 
 tools_test_scripts = \
 	%D%/test-completion.sh \
@@ -11,6 +11,8 @@ tools_test_scripts = \
 	%D%/test-layers.sh \
 	%D%/test-lock-manager-text.sh \
 	%D%/test-man-pages.py \
+	%D%/test-notify.sh \
+	%D%/test-units.sh \
 	%D%/test-usage.sh \
 	$(NULL)
 dist_check_SCRIPTS += $(tools_test_scripts)
