@@ -8,8 +8,8 @@ Whatever it was: nothing runs that nobody knows of, a guest that lives is listed
 ended, and afterwards the guest can be started again. That writers never interleave is tested
 elsewhere, with disks that notice.
 
-Seen failing: without the parked child's end at its parent's death (a child is left), with a
-runtime folder that is not swept (the guest cannot be started again).
+Seen failing: with a runtime folder that is taken over unswept (a second start is not refused for
+the QEMU that a dead supervisor left).
 """
 
 import os
