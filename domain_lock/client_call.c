@@ -16,6 +16,9 @@
 /* Longer than the supervisor takes to give up a Destroy, so that its words arrive. */
 #define CALL_DESTROY_MSEC 40000
 #define CALL_INFO_MSEC 5000
+/* Longer than the supervisor takes to attach a disk and to undo that. */
+#define CALL_DISK_MSEC 120000
+#define CALL_MAX_SEC 1000000
 
 /* --- connecting --------------------------------------------------------------------- */
 
@@ -178,7 +181,27 @@ virDomainLockReset(virDomainLock *dom, GError **error)
     return virDomainLockCall(dom, "Reset", NULL, CALL_MSEC, error);
 }
 
-/* --- destroy, with or without a supervisor ------------------------------------------ */
+/* --- disks --------------------------------------------------------------------------------- */
+
+gboolean
+virDomainLockAttachDisk(virDomainLock *dom, const char *xml, guint flags, GError **error)
+{
+    return virDomainLockCall(dom, "AttachDisk", g_variant_new("(su)", xml, flags),
+                             CALL_DISK_MSEC, error);
+}
+
+gboolean
+virDomainLockDetachDisk(virDomainLock *dom, const char *target, guint timeoutSec,
+                        guint flags, GError **error)
+{
+    guint patience = MIN(timeoutSec, CALL_MAX_SEC) * 1000 + CALL_DISK_MSEC;
+
+    return virDomainLockCall(dom, "DetachDisk",
+                             g_variant_new("(suu)", target, timeoutSec, flags),
+                             (gint)patience, error);
+}
+
+/* --- destroy, with or without a supervisor ----------------------------------------------- */
 
 static void
 virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status)

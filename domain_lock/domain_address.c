@@ -138,6 +138,43 @@ virDomainPlaceDisks(virDomainDef *def, GError **error)
     return TRUE;
 }
 
+static gboolean
+virDomainCanPlug(const virDomainDisk *disk, GError **error)
+{
+    if (disk->bus == VIR_DOMAIN_DISK_BUS_VIRTIO ||
+        disk->bus == VIR_DOMAIN_DISK_BUS_SCSI || disk->bus == VIR_DOMAIN_DISK_BUS_USB)
+        return TRUE;
+    g_set_error(
+        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+        "disk '%s': a disk on bus '%s' can neither come nor go while the guest runs; "
+        "'virtio', 'scsi' and 'usb' can",
+        disk->target, virDomainDiskPlaces[disk->bus].type);
+    return FALSE;
+}
+
+gboolean
+virDomainPlaceHotDisk(virDomainDef *def, virDomainDisk *disk, GError **error)
+{
+    guint controllers = def->controllers->len;
+    gboolean placed, missing;
+
+    if (!virDomainCanPlug(disk, error))
+        return FALSE;
+    placed = virDomainPlaceDisks(def, error);
+    missing =
+        def->controllers->len > controllers ||
+        (disk->bus == VIR_DOMAIN_DISK_BUS_USB && !virDomainFindController(def, "usb", 0));
+    g_ptr_array_set_size(def->controllers, (gint)controllers);
+    if (placed && missing)
+        return virDomainError(
+            error,
+            "disk '%s': the running guest has no %s controller for it; add "
+            "one to its description and start it anew, or use bus 'virtio'",
+            disk->target, disk->bus == VIR_DOMAIN_DISK_BUS_USB ? "usb" : "scsi");
+    return placed && (disk->bus != VIR_DOMAIN_DISK_BUS_VIRTIO ||
+                      virDomainAssignHotPci(def, &disk->dev, error));
+}
+
 /* --- buses that other devices imply ------------------------------------------------------------ */
 
 static gboolean

@@ -39,6 +39,8 @@ void virArgvMonitor(virArgv *argv);
 void virArgvFirmware(virArgv *argv);
 void virArgvControllers(virArgv *argv);
 void virArgvDisks(virArgv *argv);
+/** "-blockdev" JSON, lowest node first, then "-device" options. */
+void virArgvDisk(virArgv *argv, const virDomainDisk *disk);
 void virArgvNics(virArgv *argv);
 void virArgvChars(virArgv *argv);
 gboolean virArgvGraphics(virArgv *argv, GError **error);

@@ -251,15 +251,19 @@ virDiskCommon(GString *opts, const virDomainDisk *disk)
 }
 
 void
+virArgvDisk(virArgv *argv, const virDomainDisk *disk)
+{
+    GString *opts = virDiskDevice(argv, disk);
+
+    if (disk->chain)
+        virArgvDiskNodes(argv, disk);
+    virDiskCommon(opts, disk);
+    virArgvAddOpts(argv, "-device", opts);
+}
+
+void
 virArgvDisks(virArgv *argv)
 {
-    for (guint i = 0; i < argv->def->disks->len; i++) {
-        const virDomainDisk *disk = g_ptr_array_index(argv->def->disks, i);
-        GString *opts = virDiskDevice(argv, disk);
-
-        if (disk->chain)
-            virArgvDiskNodes(argv, disk);
-        virDiskCommon(opts, disk);
-        virArgvAddOpts(argv, "-device", opts);
-    }
+    for (guint i = 0; i < argv->def->disks->len; i++)
+        virArgvDisk(argv, g_ptr_array_index(argv->def->disks, i));
 }

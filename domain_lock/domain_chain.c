@@ -244,6 +244,15 @@ virDomainFingerprint(const virDomainDef *def)
     return g_string_free(text, FALSE);
 }
 
+static char *
+virDomainFingerprintDisk(const virDomainDisk *disk, const virImageChain *chain)
+{
+    GString *text = g_string_new(NULL);
+
+    virDomainFingerprintChain(text, disk->target, chain);
+    return g_string_free(text, FALSE);
+}
+
 /* The first line of @now that is not in @before, for the message. */
 static char *
 virDomainFingerprintNews(const char *before, const char *now)
@@ -257,12 +266,32 @@ virDomainFingerprintNews(const char *before, const char *now)
     return g_strdup("an image is no longer in it");
 }
 
+static gboolean
+virDomainStale(const char *before, const char *now, GError **error)
+{
+    g_autofree char *news = virDomainFingerprintNews(before, now);
+    g_autoptr(GError) err = NULL;
+
+    virDomainError(
+        &err,
+        "the backing chain of a disk changed while its leases were taken, now: "
+        "%s; try again",
+        news);
+    g_set_error_literal(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE, err->message);
+    return FALSE;
+}
+
+void
+virDomainUpdateFingerprint(virDomainDef *def)
+{
+    g_free(def->fingerprint);
+    def->fingerprint = virDomainFingerprint(def);
+}
+
 gboolean
 virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable, GError **error)
 {
     g_autofree char *now = NULL;
-    g_autofree char *news = NULL;
-    g_autoptr(GError) err = NULL;
 
     g_ptr_array_set_size(def->resources, 0);
     if (!virDomainReadAll(def, cancellable, error))
@@ -274,12 +303,28 @@ virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable, GError **er
     }
     if (g_str_equal(def->fingerprint, now))
         return TRUE;
-    news = virDomainFingerprintNews(def->fingerprint, now);
-    virDomainError(
-        &err,
-        "the backing chain of a disk changed while its leases were taken, now: "
-        "%s; try again",
-        news);
-    g_set_error_literal(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE, err->message);
-    return FALSE;
+    return virDomainStale(def->fingerprint, now, error);
+}
+
+/* --- one disk of a running guest ------------------------------------------------------------- */
+
+gboolean
+virDomainDefReadDiskChain(virDomainDef *def, const char *target,
+                          GCancellable *cancellable, GError **error)
+{
+    virDomainDisk *disk = virDomainFindDisk(def, target);
+    virImageChain *before = g_steal_pointer(&disk->chain);
+    guint known = def->resources->len;
+    gboolean ok = virDomainReadDisk(def, disk, cancellable, error);
+    g_autofree char *old = virDomainFingerprintDisk(disk, before);
+    g_autofree char *now = virDomainFingerprintDisk(disk, disk->chain);
+
+    if (before) { /* what was found first stays: its leases are held, or not yet given up */
+        g_ptr_array_set_size(def->resources, (gint)known);
+        virImageChainFree(disk->chain);
+        disk->chain = before;
+        return ok && (g_str_equal(old, now) || virDomainStale(old, now, error));
+    }
+    virDomainUpdateFingerprint(def);
+    return ok;
 }

@@ -9,6 +9,7 @@
 #ifndef LEASEHOLD_DOMAIN_LOCK_DOMAIN_DEF_H
 #define LEASEHOLD_DOMAIN_LOCK_DOMAIN_DEF_H
 
+#include <json-glib/json-glib.h>
 #include <leasehold/domain_lock.h>
 
 typedef struct _virDomainDef virDomainDef;
@@ -107,6 +108,42 @@ gboolean virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable,
  * read-only from this host's /usr; they need no lease. All others that we name are in here.
  */
 GPtrArray *virDomainDefGetResources(const virDomainDef *def);
+
+/* --- disks that come and go while the guest runs; worker thread, after ReadChains ------------ */
+
+/**
+ * virDomainDefAddDisk: takes one <disk> element into the description and finds a place for it
+ * on the machine as it runs. Returns its target (owned by @def).
+ *
+ * CONFIG: not understood, the target is in use, no place; UNSUPPORTED: a foreign command line,
+ * or a bus that knows no plugging. A failure changes nothing. Text only, like ParseXML.
+ */
+const char *virDomainDefAddDisk(virDomainDef *def, const char *xml,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Forgets the disk, and what it needs. */
+void virDomainDefRemoveDisk(virDomainDef *def, const char *target);
+/** ReadChains for one disk. A second call only compares: STALE, and the first result stays. */
+gboolean virDomainDefReadDiskChain(virDomainDef *def, const char *target,
+                                   GCancellable *cancellable,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** QEMU's id of a disk; CONFIG names the disks that there are, UNSUPPORTED: as above. */
+const char *virDomainDefGetDiskId(const virDomainDef *def, const char *target,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The other way; NULL: no disk of ours has this id. */
+const char *virDomainDefFindDiskById(const virDomainDef *def, const char *id);
+/** The first thing that the disk still needs (owned by @def), or NULL; and one less. */
+virDomainResource *virDomainDefFirstOfDisk(const virDomainDef *def, const char *target);
+void virDomainDefDropResource(virDomainDef *def, virDomainResource *resource);
+
+/** virDomainPlug: a disk as QMP has it, in the words of the command line. */
+typedef struct _virDomainPlug {
+    GPtrArray *nodes;   /* JsonObject: arguments of blockdev-add, lowest first */
+    JsonObject *device; /* arguments of device_add */
+} virDomainPlug;
+/** Only after ReadDiskChain or ReadChains. */
+virDomainPlug *virDomainDefFormatPlug(const virDomainDef *def, const char *target);
+void virDomainPlugFree(virDomainPlug *plug);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainPlug, virDomainPlugFree)
 
 /** virDomainArgvContext: what the command line needs to know of this host. */
 typedef struct _virDomainArgvContext {

@@ -344,3 +344,39 @@ virDomainAssignPci(virDomainDef *def, GError **error)
             break; /* a full machine has none to spare */
     return TRUE;
 }
+
+/* A running machine gets no new bus: a slot that is there has to do. */
+static gboolean
+virPciPlaceHot(virPci *pci, virDomainDevice *dev, GError **error)
+{
+    virPciBusKind first = pci->def->q35 ? VIR_PCI_BUS_PORT : VIR_PCI_BUS_ROOT;
+    guint64 bus, slot;
+
+    if (!virPciFindSlot(pci, first, &bus, &slot) &&
+        !virPciFindSlot(pci, VIR_PCI_BUS_BRIDGE, &bus, &slot))
+        return virDomainError(error,
+                              "the running guest has no free %s for another device",
+                              pci->def->q35 ? "PCIe root port" : "PCI slot");
+    virPciPlace(pci, dev, bus, slot, 0);
+    return TRUE;
+}
+
+gboolean
+virDomainAssignHotPci(virDomainDef *def, virDomainDevice *dev, GError **error)
+{
+    g_autofree virPci *pci = g_new0(virPci, 1);
+    g_autoptr(GPtrArray) devices = virPciListDevices(def);
+
+    pci->def = def;
+    if (!virPciAddBuses(pci, error))
+        return FALSE;
+    for (guint i = 0; i < devices->len; i++) {
+        const virDomainDevice *other =
+            ((virPciDevice *)g_ptr_array_index(devices, i))->dev;
+
+        if (other != dev && !virPciTake(pci, other, error))
+            return FALSE;
+    }
+    return dev->address.type == VIR_DOMAIN_ADDRESS_PCI ? virPciTake(pci, dev, error)
+                                                       : virPciPlaceHot(pci, dev, error);
+}

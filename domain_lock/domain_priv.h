@@ -345,6 +345,13 @@ virDomainController *virDomainAddController(virDomainDef *def, const char *type,
 gboolean virDomainControllerIsKnown(const virDomainController *controller);
 gboolean virDomainCharIsVirtio(const virDomainChar *chr);
 gboolean virDomainAssignAddresses(virDomainDef *def, GError **error);
+/** A place on a bus that the running machine has; the disk is the last one of @def. */
+gboolean virDomainPlaceHotDisk(virDomainDef *def, virDomainDisk *disk, GError **error);
+gboolean virDomainAssignHotPci(virDomainDef *def, virDomainDevice *dev, GError **error);
+/** NULL when there is none. */
+virDomainDisk *virDomainFindDisk(const virDomainDef *def, const char *target);
+/** After disks came or went; only a description whose chains were read. */
+void virDomainUpdateFingerprint(virDomainDef *def);
 void virDomainFingerprintChain(GString *text, const char *target,
                                const virImageChain *chain);
 gboolean virDomainPrepareFirmware(virDomainDef *def, GError **error);

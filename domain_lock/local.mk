@@ -32,6 +32,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/domain_def.c \
 	%D%/domain_def.h \
 	%D%/domain_firmware.c \
+	%D%/domain_hotplug.c \
 	%D%/domain_parse.c \
 	%D%/domain_parse_device.c \
 	%D%/domain_parse_disk.c \
@@ -45,6 +46,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/file.c \
 	%D%/file.h \
 	%D%/guest.h \
+	%D%/hotplug.c \
 	%D%/image_chain.c \
 	%D%/image_chain.h \
 	%D%/image_info.c \

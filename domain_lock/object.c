@@ -53,6 +53,7 @@ virDomainLockObjNew(virLockConfig *config, virDomainDef *def, guint flags)
     obj->qmpFd = -1;
     obj->stateDir = g_strdup(virLockConfigGet(config, "host", "state_dir"));
     g_mutex_init(&obj->lock);
+    obj->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     obj->deferred = g_ptr_array_new_with_free_func(virDeferredFree);
     obj->status = g_new0(virDomainLockStatus, 1);
     obj->status->info = info;
@@ -79,6 +80,7 @@ virDomainLockObjFree(virDomainLockObj *obj)
     virLockConfigUnref(obj->config);
     virDomainLockStatusFree(obj->status);
     g_ptr_array_unref(obj->deferred);
+    g_hash_table_unref(obj->asked);
     g_mutex_clear(&obj->lock);
     g_free(obj->stateDir);
     g_free(obj);
@@ -258,6 +260,25 @@ virDomainLockObjIsLeaseLost(virDomainLockObj *obj)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     return obj->leaseLost;
+}
+
+void
+virDomainLockObjSetAsked(virDomainLockObj *obj, const char *id, gboolean asked)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    if (asked)
+        g_hash_table_add(obj->asked, g_strdup(id));
+    else
+        g_hash_table_remove(obj->asked, id);
+}
+
+gboolean
+virDomainLockObjIsAsked(virDomainLockObj *obj, const char *id)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    return g_hash_table_contains(obj->asked, id);
 }
 
 void

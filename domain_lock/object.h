@@ -42,7 +42,8 @@ struct _virDomainLockObj {
     virDomainLockReason endReason;   /* why it will have ended; NONE: as its exit says */
     gboolean shutdownRequested;      /* the reason of RUNNING */
     gboolean leaseLost;              /* images may be another host's: SIGKILL only */
-    GPtrArray *deferred;             /* what came while it started; main thread only */
+    GHashTable *asked;   /* ids of devices that the guest was asked to let go */
+    GPtrArray *deferred; /* what came while it started; main thread only */
 };
 
 virDomainLockObj *virDomainLockObjNew(virLockConfig *config, virDomainDef *def,
@@ -82,6 +83,9 @@ void virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason rea
 /** From here on nothing may make QEMU write any more: only SIGKILL ends it. */
 void virDomainLockObjSetLeaseLost(virDomainLockObj *obj);
 gboolean virDomainLockObjIsLeaseLost(virDomainLockObj *obj);
+/** Was the guest asked to let go of device @id, and has not yet? */
+void virDomainLockObjSetAsked(virDomainLockObj *obj, const char *id, gboolean asked);
+gboolean virDomainLockObjIsAsked(virDomainLockObj *obj, const char *id);
 /** Why the next STOP comes. */
 void virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason);
 

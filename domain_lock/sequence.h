@@ -81,6 +81,29 @@ gboolean virDomainLockContinue(virDomainLockObj *obj,
 gboolean virDomainLockHardReset(virDomainLockObj *obj,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/**
+ * virDomainLockAttach: one more disk, from a <disk> element: leases first, audit, then the
+ * guest sees it. A failure undoes all; what could not be undone (INDETERMINATE) keeps its
+ * leases, and the disk can be detached.
+ */
+gboolean virDomainLockAttach(virDomainLockObj *obj, const char *xml,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * virDomainLockDetach: asks the guest to let go of a disk. Leases stay held until QEMU says
+ * DEVICE_DELETED, whenever that is; then call DetachFinish.
+ * @id: (out): QEMU's id of the disk, which that event has; g_free. When the guest had let go
+ *   already, all is done on return: virDomainLockObjIsAsked is FALSE.
+ */
+gboolean virDomainLockDetach(virDomainLockObj *obj, const char *target, char **id,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** QEMU let go of device @id: its nodes are removed and seen gone, then its leases are given
+ * up. Nothing to do when it is no disk of ours. */
+gboolean virDomainLockDetachFinish(virDomainLockObj *obj, const char *id,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Has QEMU anything open that no lease covers? */
+gboolean virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** How long a QMP command that does no I/O may take. */
 #define VIR_SEQUENCE_QMP_USEC (10 * G_USEC_PER_SEC)
 /** One QMP command without arguments whose answer is of no interest. */

@@ -155,7 +155,8 @@ static gboolean
 virStartMakeManager(virDomainLockObj *obj, GError **error)
 {
     g_autofree char *helper = virStartHelper("leasehold-lockfailure");
-    g_autofree char *dir = virStartHelperArgument(virDomainLockRuntimeGetPath(obj->runtime));
+    g_autofree char *dir =
+        virStartHelperArgument(virDomainLockRuntimeGetPath(obj->runtime));
     const virDomainLockInfo *info = obj->status->info;
 
     obj->man = virLockManagerNew(obj->plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, 0, error);
@@ -318,17 +319,16 @@ virStartExec(virStart *start, GError **error)
                                  error);
 }
 
-static gboolean
-virStartAudit(virStart *start, GError **error)
+gboolean
+virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec, GError **error)
 {
-    virDomainLockObj *obj = start->obj;
     g_autoptr(JsonObject) args = json_object_new();
     g_autoptr(JsonNode) nodes = NULL;
     g_autoptr(GPtrArray) leases = virLockManagerGetLeases(obj->man);
 
     json_object_set_boolean_member(args, "flat", TRUE);
     nodes = obj->guest->ops->command(obj->guest, "query-named-block-nodes", args,
-                                     start->wait->deadlineUsec, error);
+                                     deadlineUsec, error);
     if (!nodes)
         return FALSE;
     if (!JSON_NODE_HOLDS_ARRAY(nodes)) {
@@ -339,6 +339,12 @@ virStartAudit(virStart *start, GError **error)
     return virDomainLockAudit(
         obj->config, json_node_get_array(nodes), virDomainDefGetResources(obj->def),
         leases, virDomainDefIsForeign(obj->def) ? VIR_AUDIT_FOREIGN : 0, error);
+}
+
+static gboolean
+virStartAudit(virStart *start, GError **error)
+{
+    return virDomainLockAuditQemu(start->obj, start->wait->deadlineUsec, error);
 }
 
 /* A reboot or panic that must not simply go on is stopped by QEMU itself: to hear of it

@@ -26,6 +26,8 @@ typedef struct {
     virSupervisorControlWait what;
     virSupervisorControl *control;
     guint timer;
+    char *device; /* UNPLUGGED: QEMU's id of it */
+    char *target; /* and what the guest calls it */
 } virControlWaiter;
 
 struct _virSupervisorControl {
@@ -271,7 +273,31 @@ virControlWaiterFree(virControlWaiter *waiter)
     waiter->control->waiters = g_list_remove(waiter->control->waiters, waiter);
     if (waiter->timer)
         g_source_remove(waiter->timer);
+    g_free(waiter->device);
+    g_free(waiter->target);
     g_free(waiter);
+}
+
+static GError *
+virControlNotEnded(const virDomainLockInfo *info)
+{
+    return g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+                       "guest '%s' has not ended yet (QEMU pid %" G_GINT64_FORMAT
+                       "); its leases stay held until it has%s%s",
+                       info->name, info->pid, info->message ? ": " : "",
+                       info->message ? info->message : "");
+}
+
+static GError *
+virControlNotUnplugged(const virDomainLockInfo *info, const char *target)
+{
+    return g_error_new(
+        VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+        "guest '%s' was asked to let go of disk '%s' and has not yet%s; its "
+        "leases stay held, and are given up when it does",
+        info->name, target,
+        info->state == VIR_DOMAIN_LOCK_STATE_PAUSED ? ": it is paused and cannot answer"
+                                                    : "");
 }
 
 static gboolean
@@ -280,12 +306,9 @@ virControlWaitedEnough(gpointer data)
     virControlWaiter *waiter = data;
     g_autoptr(virDomainLockInfo) info =
         virDomainLockObjGetInfo(virSupervisorGetObj(waiter->control->sup));
-    g_autoptr(GError) error =
-        g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-                    "guest '%s' has not ended yet (QEMU pid %" G_GINT64_FORMAT
-                    "); its leases stay held until it has%s%s",
-                    info->name, info->pid, info->message ? ": " : "",
-                    info->message ? info->message : "");
+    g_autoptr(GError) error = waiter->device
+                                  ? virControlNotUnplugged(info, waiter->target)
+                                  : virControlNotEnded(info);
 
     waiter->timer = 0;
     virSupervisorControlFail(waiter->invocation, error);
@@ -293,10 +316,9 @@ virControlWaitedEnough(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-void
-virSupervisorControlAwait(virSupervisorControl *control,
-                          GDBusMethodInvocation *invocation,
-                          virSupervisorControlWait what, guint timeoutSec)
+static virControlWaiter *
+virControlWaiterAdd(virSupervisorControl *control, GDBusMethodInvocation *invocation,
+                    virSupervisorControlWait what, guint timeoutSec)
 {
     virControlWaiter *waiter = g_new0(virControlWaiter, 1);
 
@@ -306,10 +328,42 @@ virSupervisorControlAwait(virSupervisorControl *control,
     if (timeoutSec > 0)
         waiter->timer = g_timeout_add_seconds(timeoutSec, virControlWaitedEnough, waiter);
     control->waiters = g_list_append(control->waiters, waiter);
+    return waiter;
+}
+
+void
+virSupervisorControlAwait(virSupervisorControl *control,
+                          GDBusMethodInvocation *invocation,
+                          virSupervisorControlWait what, guint timeoutSec)
+{
+    (void)virControlWaiterAdd(control, invocation, what, timeoutSec);
+}
+
+void
+virSupervisorControlAwaitUnplug(virSupervisorControl *control,
+                                GDBusMethodInvocation *invocation, const char *device,
+                                const char *target, guint timeoutSec)
+{
+    virControlWaiter *waiter =
+        virControlWaiterAdd(control, invocation, VIR_CONTROL_WAIT_UNPLUGGED, timeoutSec);
+
+    waiter->device = g_strdup(device);
+    waiter->target = g_strdup(target);
 }
 
 static void
-virControlAnswerWaiters(virSupervisorControl *control, gboolean all)
+virControlAnswer(virControlWaiter *waiter, const GError *error)
+{
+    if (error)
+        virSupervisorControlFail(waiter->invocation, error);
+    else
+        g_dbus_method_invocation_return_value(waiter->invocation, NULL);
+    virControlWaiterFree(waiter);
+}
+
+void
+virSupervisorControlUnplugged(virSupervisorControl *control, const char *device,
+                              const GError *error)
 {
     GList *next = NULL;
 
@@ -317,10 +371,26 @@ virControlAnswerWaiters(virSupervisorControl *control, gboolean all)
         virControlWaiter *waiter = item->data;
 
         next = item->next;
-        if (!all && waiter->what != VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN)
-            continue;
-        g_dbus_method_invocation_return_value(waiter->invocation, NULL);
-        virControlWaiterFree(waiter);
+        if (g_strcmp0(waiter->device, device) == 0)
+            virControlAnswer(waiter, error);
+    }
+}
+
+static void
+virControlAnswerWaiters(virSupervisorControl *control, gboolean all)
+{
+    g_autoptr(GError) ended = g_error_new_literal(
+        VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+        "the guest ended before it let go of the disk; all its leases are free");
+    GList *next = NULL;
+
+    for (GList *item = control->waiters; item; item = next) {
+        virControlWaiter *waiter = item->data;
+
+        next = item->next;
+        if (all || waiter->what == VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN)
+            virControlAnswer(waiter,
+                             waiter->what == VIR_CONTROL_WAIT_UNPLUGGED ? ended : NULL);
     }
 }
 

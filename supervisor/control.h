@@ -29,22 +29,40 @@ void virSupervisorControlFinish(virSupervisorControl *control,
                                 void (*done)(gpointer data), gpointer data);
 /** A shutdown deadline was withdrawn: those who blocked for it are answered. */
 void virSupervisorControlDeadlineWithdrawn(virSupervisorControl *control);
+/** QEMU let go of @device, and it is detached, or not (@error): answers who waits for it. */
+void virSupervisorControlUnplugged(virSupervisorControl *control, const char *device,
+                                   const GError *error);
 
 /* --- control_methods.c --- */
 
 typedef enum {
-    VIR_CONTROL_WAIT_GONE,             /* Destroy */
-    VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN /* Shutdown with BLOCK */
+    VIR_CONTROL_WAIT_GONE,              /* Destroy */
+    VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN, /* Shutdown with BLOCK */
+    VIR_CONTROL_WAIT_UNPLUGGED          /* DetachDisk */
 } virSupervisorControlWait;
 /** Answers @invocation when the guest is gone; TIMEOUT after @timeoutSec (0: never). */
 void virSupervisorControlAwait(virSupervisorControl *control,
                                GDBusMethodInvocation *invocation,
                                virSupervisorControlWait what, guint timeoutSec);
+/** Answers @invocation when @device is detached; TIMEOUT after @timeoutSec. */
+void virSupervisorControlAwaitUnplug(virSupervisorControl *control,
+                                     GDBusMethodInvocation *invocation,
+                                     const char *device, const char *target,
+                                     guint timeoutSec);
 struct _virSupervisor *virSupervisorControlGetSupervisor(virSupervisorControl *control);
 /** Takes @invocation. */
 void virSupervisorControlCall(virSupervisorControl *control, const char *method,
                               GVariant *parameters, GDBusMethodInvocation *invocation);
 /** Takes @invocation. */
 void virSupervisorControlFail(GDBusMethodInvocation *invocation, const GError *error);
+
+/* --- control_disks.c: these take @invocation --- */
+
+void virSupervisorControlAttachDisk(virSupervisorControl *control, GVariant *parameters,
+                                    GDBusMethodInvocation *invocation);
+void virSupervisorControlDetachDisk(virSupervisorControl *control, GVariant *parameters,
+                                    GDBusMethodInvocation *invocation);
+/** QEMU says DEVICE_DELETED. */
+void virSupervisorControlDeviceDeleted(virSupervisorControl *control, const char *device);
 
 #endif

@@ -169,9 +169,14 @@ typedef struct {
 } virControlMethodEntry;
 
 static const virControlMethodEntry methods[] = {
-    {"Shutdown", virControlShutdown}, {"ShutdownAbort", virControlShutdownAbort},
-    {"Destroy", virControlDestroy},   {"Suspend", virControlSuspend},
-    {"Resume", virControlResume},     {"Reset", virControlReset},
+    {"Shutdown", virControlShutdown},
+    {"ShutdownAbort", virControlShutdownAbort},
+    {"Destroy", virControlDestroy},
+    {"Suspend", virControlSuspend},
+    {"Resume", virControlResume},
+    {"Reset", virControlReset},
+    {"AttachDisk", virSupervisorControlAttachDisk},
+    {"DetachDisk", virSupervisorControlDetachDisk},
 };
 
 void

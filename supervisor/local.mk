@@ -7,6 +7,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/cgroup.h \
 	%D%/control.c \
 	%D%/control.h \
+	%D%/control_disks.c \
 	%D%/control_methods.c \
 	%D%/drain.c \
 	%D%/drain.h \

@@ -8,6 +8,7 @@
  */
 #include "supervisor/supervisor.h"
 #include "common/fd.h"
+#include "domain_lock/codec.h"
 #include "domain_lock/step.h"
 #include <gio/gunixsocketaddress.h>
 #include <glib-unix.h>
@@ -221,9 +222,13 @@ static void
 virSupervisorGuestSays(const char *event, JsonObject *data, gpointer opaque)
 {
     virSupervisor *sup = opaque;
+    const char *device = NULL;
 
     if (g_str_equal(event, VIR_DOMAIN_LOCK_GUEST_EXITED))
         virSupervisorWatchEnded(sup->watch);
+    if (g_str_equal(event, "DEVICE_DELETED") &&
+        (device = virDomainLockJsonString(data, "device")))
+        virSupervisorControlDeviceDeleted(sup->control, device);
     virSupervisorFollow(sup, virDomainLockObjHandle(sup->obj, event, data));
 }
 
@@ -388,6 +393,12 @@ virSupervisorAddJob(virSupervisor *sup, const char *name, virSupervisorJobFunc r
     virSupervisorJob job = {name, run, done, data, VIR_SUPERVISOR_JOB_WAIT_MSEC};
 
     virSupervisorJobsAdd(sup->jobs, &job);
+}
+
+void
+virSupervisorAddJobOf(virSupervisor *sup, const virSupervisorJob *job)
+{
+    virSupervisorJobsAdd(sup->jobs, job);
 }
 
 /* Nothing to do: the memory of the last job goes back to the kernel; and if we were told to

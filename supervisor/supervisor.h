@@ -27,6 +27,8 @@ virDomainLockObj *virSupervisorGetObj(virSupervisor *sup);
 #define VIR_SUPERVISOR_JOB_WAIT_MSEC 10000
 void virSupervisorAddJob(virSupervisor *sup, const char *name, virSupervisorJobFunc run,
                          virSupervisorJobDone done, gpointer data);
+/** A job of our own, which waits as long as it takes. */
+void virSupervisorAddJobOf(virSupervisor *sup, const virSupervisorJob *job);
 /** Kills QEMU at once; a start that runs is cancelled. The end follows. */
 gboolean virSupervisorDestroy(virSupervisor *sup, guint flags,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;

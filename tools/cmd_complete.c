@@ -71,9 +71,12 @@ virToolOfferPlugins(const char *typed)
 
 /* What a positional argument may be follows from its name in the usage. */
 static void
-virToolOfferArgument(virTool *tool, const virToolCommand *command, const char *typed)
+virToolOfferArgument(virTool *tool, const virToolCommand *command, gboolean first,
+                     const char *typed)
 {
-    if (strstr(command->args, "GUEST"))
+    if (!first && strstr(command->args, "GUEST FILE"))
+        printf("%s\n", VIR_TOOL_COMPLETE_FILES);
+    else if (strstr(command->args, "GUEST"))
         virToolOfferGuests(tool, typed);
     else if (strcmp(command->args, "NAME") == 0)
         virToolOfferPlugins(typed);
@@ -106,7 +109,8 @@ virToolOfferValue(const char *option, const char *typed)
     if (strcmp(option, "--mode") == 0) {
         for (guint i = 0; i < G_N_ELEMENTS(modes); i++)
             virToolOffer(modes[i], typed);
-    } else if (strcmp(option, "--disk") == 0 || strcmp(option, "--config") == 0) {
+    } else if (strcmp(option, "--disk") == 0 || strcmp(option, "--source") == 0 ||
+               strcmp(option, "--config") == 0) {
         printf("%s\n", VIR_TOOL_COMPLETE_FILES);
     }
 }
@@ -140,7 +144,7 @@ virToolCompleteCommand(virTool *tool, const virToolCommand *command, char *const
     else if (*typed == '-')
         virToolOfferOptions(options, typed);
     else
-        virToolOfferArgument(tool, command, typed);
+        virToolOfferArgument(tool, command, *previous == '\0', typed);
 }
 
 int

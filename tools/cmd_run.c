@@ -10,15 +10,12 @@
 
 #include "tools/tool.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define VIR_TOOL_RUN_START_SEC 120 /* taking leases and starting QEMU, besides waiting */
 #define VIR_TOOL_RUN_TAKEOVER_SEC 86400 /* --takeover without --timeout */
-#define VIR_TOOL_RUN_XML_MAX (4 * 1024 * 1024)
 #define VIR_TOOL_STATUS_UNKNOWN (VIR_TOOL_EXIT_FOREGROUND + VIR_TOOL_EXIT_INDETERMINATE)
 
 /** The options of run. */
@@ -106,37 +103,6 @@ virToolRunParse(virTool *tool, virToolRunOptions *options)
     return virToolParse(tool, entries, 0, 1) && virToolRunCheck(tool, options);
 }
 
-/* The whole text, or NULL. "-" is standard input. What is no description of a guest (a disk
- * image, /dev/zero) ends at the limit instead of filling the memory. */
-static char *
-virToolRunReadXml(const char *path, GError **error)
-{
-    g_autoptr(GString) text = g_string_new(NULL);
-    gboolean standard = strcmp(path, "-") == 0;
-    int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    char buffer[65536];
-    ssize_t n = -1;
-
-    if (fd >= 0) {
-        while ((n = read(fd, buffer, sizeof(buffer))) > 0 &&
-               text->len + (gsize)n <= VIR_TOOL_RUN_XML_MAX)
-            g_string_append_len(text, buffer, n);
-    }
-    if (n < 0)
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "cannot read '%s': %m",
-                    path);
-    else if (n > 0)
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "'%s' is no domain XML: it has more than %d MiB", path,
-                    VIR_TOOL_RUN_XML_MAX / (1024 * 1024));
-    else if (memchr(text->str, '\0', text->len))
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "'%s' is no domain XML: it has zero bytes in it", path);
-    if (fd >= 0 && !standard)
-        (void)close(fd);
-    return *error ? NULL : g_strdup(text->str);
-}
-
 /* "PATH[,readonly|,shared]": a path may have commas of its own, so only these two words at
  * the end are options, and another one is an error unless such a file exists. */
 static gboolean
@@ -204,7 +170,7 @@ virToolRunStart(virTool *tool, const virToolRunOptions *options)
     virDomainLock *dom = NULL;
 
     if (tool->args[0])
-        xml = virToolRunReadXml(tool->args[0], &error);
+        xml = virToolReadXml(tool->args[0], &error);
     if (xml)
         dom = virDomainLockCreateXML(tool->config, xml, flags, virToolWaitGet(wait),
                                      &error);

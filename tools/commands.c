@@ -35,6 +35,18 @@ const virToolCommand virToolCommands[] = {
      virToolCmdSuspend},
     {"resume", "GUEST", "let a suspended guest go on", NULL, 0, virToolCmdResume},
     {"reset", "GUEST", "press a guest's reset button", NULL, 0, virToolCmdReset},
+    {"attach-disk", "GUEST FILE.xml | GUEST --source PATH --target DEV",
+     "give a running guest one more disk",
+     "The disk is a <disk> element in FILE.xml (\"-\": standard input), or what the "
+     "options "
+     "say. The guest\nsees it when its leases are held.",
+     0, virToolCmdAttachDisk},
+    {"detach-disk", "GUEST TARGET", "ask a running guest to let go of a disk",
+     "The leases are given up when the guest has let go, and not before. A guest that "
+     "has "
+     "not by the\ntimeout keeps its disk and the leases; when it lets go later, they are "
+     "given up then.",
+     0, virToolCmdDetachDisk},
     {"who", "PATH|LEASE", "who holds the lease of a disk or guest",
      "The argument is the path of an image, a lease name, the key of a <lease> element, "
      "or "

@@ -5,6 +5,7 @@ bin_PROGRAMS += leasehold
 leasehold_SOURCES = \
 	%D%/cmd_complete.c \
 	%D%/cmd_destroy.c \
+	%D%/cmd_disk.c \
 	%D%/cmd_doctor.c \
 	%D%/cmd_events.c \
 	%D%/cmd_help.c \

@@ -84,6 +84,8 @@ int virToolCmdDestroy(virTool *tool);
 int virToolCmdSuspend(virTool *tool);
 int virToolCmdResume(virTool *tool);
 int virToolCmdReset(virTool *tool);
+int virToolCmdAttachDisk(virTool *tool);
+int virToolCmdDetachDisk(virTool *tool);
 int virToolCmdWho(virTool *tool);
 int virToolCmdIdentify(virTool *tool);
 int virToolCmdStoreCreate(virTool *tool);
@@ -240,6 +242,8 @@ void virToolJsonPrint(JsonBuilder *builder, FILE *stream, gboolean pretty);
 /** The guest named on the command line, or NULL with the error reported. */
 virDomainLock *virToolGuest(virTool *tool,
                             const char *nameOrUuid) G_GNUC_WARN_UNUSED_RESULT;
+/** The text of a description, or NULL. @path "-": standard input. */
+char *virToolReadXml(const char *path, GError **error);
 void virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info);
 /** The result of an act on a guest: a sentence, or the guest as JSON. */
 int virToolReportGuest(virTool *tool, virDomainLock *dom, const char *sentence);

@@ -7,7 +7,12 @@
 
 #include "tools/tool.h"
 
+#include <fcntl.h>
+#include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#define VIR_TOOL_XML_MAX (4 * 1024 * 1024)
 
 virDomainLock *
 virToolGuest(virTool *tool, const char *nameOrUuid)
@@ -21,6 +26,37 @@ virToolGuest(virTool *tool, const char *nameOrUuid)
     if (!dom)
         tool->exitStatus = virToolFail(tool, error);
     return dom;
+}
+
+/* The whole text, or NULL. "-" is standard input. What is no description of a guest (a disk
+ * image, /dev/zero) ends at the limit instead of filling the memory. */
+char *
+virToolReadXml(const char *path, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    gboolean standard = strcmp(path, "-") == 0;
+    int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    char buffer[65536];
+    ssize_t n = -1;
+
+    if (fd >= 0) {
+        while ((n = read(fd, buffer, sizeof(buffer))) > 0 &&
+               text->len + (gsize)n <= VIR_TOOL_XML_MAX)
+            g_string_append_len(text, buffer, n);
+    }
+    if (n < 0)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "cannot read '%s': %m",
+                    path);
+    else if (n > 0)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "'%s' is no domain XML: it has more than %d MiB", path,
+                    VIR_TOOL_XML_MAX / (1024 * 1024));
+    else if (memchr(text->str, '\0', text->len))
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "'%s' is no domain XML: it has zero bytes in it", path);
+    if (fd >= 0 && !standard)
+        (void)close(fd);
+    return *error ? NULL : g_strdup(text->str);
 }
 
 char *

@@ -154,6 +154,33 @@ gboolean virDomainLockSuspend(virDomainLock *dom, GError **error);
 gboolean virDomainLockResume(virDomainLock *dom, GError **error);
 gboolean virDomainLockReset(virDomainLock *dom, GError **error);
 
+/**
+ * virDomainLockAttachDisk:
+ * @xml: one <disk> element of libvirt domain XML, on bus virtio, scsi or usb
+ * @flags: none yet: 0
+ *
+ * Gives a running or paused guest one more disk: takes the leases of its whole backing chain,
+ * then lets QEMU open it and checks that nothing else is open, then the guest sees it. BUSY
+ * names who holds an image; CONFIG: the target or the image is in use in this guest already,
+ * or something in @xml is not understood; UNSUPPORTED: a foreign command line. A failure
+ * leaves all as it was; INDETERMINATE: it could not, leases that may be needed stay held, and
+ * the disk can be detached.
+ */
+gboolean virDomainLockAttachDisk(virDomainLock *dom, const char *xml, guint flags,
+                                 GError **error);
+/**
+ * virDomainLockDetachDisk:
+ * @target: "vdb"
+ * @timeoutSec: how long to wait for the guest; at least 1
+ * @flags: none yet: 0
+ *
+ * Asks the guest to let go of a disk, and gives up its leases once QEMU has closed the images.
+ * TIMEOUT: the guest has not let go; the leases stay held, and are given up when it does, at
+ * any later time, without another call. CONFIG: there is no such disk.
+ */
+gboolean virDomainLockDetachDisk(virDomainLock *dom, const char *target, guint timeoutSec,
+                                 guint flags, GError **error);
+
 /** Waits until the guest has ended. TRUE with *info (may be NULL) set. */
 gboolean virDomainLockWait(virDomainLock *dom, virDomainLockInfo **info,
                            const virLockWait *wait, GError **error);

@@ -26,6 +26,10 @@ offers "create list check info" store ""
 offers "check" store ch
 offers "--max-hosts --max-leases" store create --max
 offers "--timeout" host join --ti
+offers "--source --serial --shareable" attach-disk web --s
+offers "--readonly" attach-disk web --r
+offers "$LEASEHOLD_CONFIG" attach-disk web --source "$TEST_TMP/leaseh"
+offers "$LEASEHOLD_CONFIG" attach-disk web "$TEST_TMP/leaseh"
 offers "nop" plugin show n
 offers "store" --json sto
 offers "store" --config "$LEASEHOLD_CONFIG" sto

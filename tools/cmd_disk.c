@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cmd_disk.c: leasehold attach-disk GUEST FILE.xml | --source PATH --target DEV
+ *             leasehold detach-disk GUEST TARGET
+ */
+#include "config.h"
+
+#include "tools/tool.h"
+
+#include <sys/stat.h>
+
+#define VIR_TOOL_DETACH_SEC                                                              \
+    20 /* a guest that knows hotplug answers within a second or two */
+
+/** The options of attach-disk. */
+typedef struct _virToolAttachOptions {
+    char *source;
+    char *target;
+    char *format;
+    char *serial;
+    gboolean readOnly;
+    gboolean shareable;
+} virToolAttachOptions;
+
+static void
+virToolAttachOptionsClear(virToolAttachOptions *options)
+{
+    g_free(options->source);
+    g_free(options->target);
+    g_free(options->format);
+    g_free(options->serial);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virToolAttachOptions, virToolAttachOptionsClear)
+
+static gboolean
+virToolAttachCheck(virTool *tool, const virToolAttachOptions *options)
+{
+    gboolean any = options->source || options->target || options->format ||
+                   options->serial || options->readOnly || options->shareable;
+
+    if (tool->args[1] && any)
+        tool->exitStatus = virToolUsage(
+            tool, "a FILE.xml and options of the disk are mutually exclusive");
+    else if (!tool->args[1] && !any)
+        tool->exitStatus =
+            virToolUsage(tool, "a FILE.xml is needed, or --source PATH --target DEV");
+    else if (any && (!options->source || !options->target))
+        tool->exitStatus =
+            virToolUsage(tool, "a disk needs both --source PATH and --target DEV");
+    else
+        return TRUE;
+    return FALSE;
+}
+
+/* The same description that a FILE.xml would have. */
+static char *
+virToolAttachXml(const virToolAttachOptions *options)
+{
+    g_autofree char *path = virToolAbsolutePath(options->source);
+    struct stat st;
+    gboolean block = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+    g_autofree char *driver = g_markup_printf_escaped(
+        "<driver name='qemu' type='%s'/>", options->format ? options->format : "raw");
+    g_autofree char *serial =
+        options->serial ? g_markup_printf_escaped("<serial>%s</serial>", options->serial)
+                        : g_strdup("");
+    g_autofree char *source = g_markup_printf_escaped(
+        block ? "<source dev='%s'/>" : "<source file='%s'/>", path);
+    g_autofree char *target =
+        g_markup_printf_escaped("<target dev='%s'/>", options->target);
+
+    return g_strconcat("<disk device='disk' type='", block ? "block" : "file", "'>",
+                       driver, source, target, options->readOnly ? "<readonly/>" : "",
+                       options->shareable ? "<shareable/>" : "", serial, "</disk>", NULL);
+}
+
+int
+virToolCmdAttachDisk(virTool *tool)
+{
+    g_auto(virToolAttachOptions) options = {0};
+    const GOptionEntry entries[] = {
+        {"source", 0, 0, G_OPTION_ARG_FILENAME, &options.source,
+         "the image or block device", "PATH"},
+        {"target", 0, 0, G_OPTION_ARG_FILENAME, &options.target,
+         "its name in the guest: vdb (virtio), sdb (scsi)", "DEV"},
+        {"format", 0, 0, G_OPTION_ARG_FILENAME, &options.format,
+         "format of the image (default: raw)", "FORMAT"},
+        {"serial", 0, 0, G_OPTION_ARG_FILENAME, &options.serial,
+         "serial number that the guest sees", "TEXT"},
+        {"readonly", 0, 0, G_OPTION_ARG_NONE, &options.readOnly,
+         "the guest may only read: a shared lease", NULL},
+        {"shareable", 0, 0, G_OPTION_ARG_NONE, &options.shareable,
+         "an image that many guests write by intent", NULL},
+        {NULL},
+    };
+    g_autoptr(virDomainLock) dom = NULL;
+    g_autoptr(virToolWait) wait = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *xml = NULL;
+
+    if (!virToolParse(tool, entries, 1, 2) || !virToolAttachCheck(tool, &options))
+        return tool->exitStatus;
+    xml = tool->args[1] ? virToolReadXml(tool->args[1], &error)
+                        : virToolAttachXml(&options);
+    if (!xml)
+        return virToolFail(tool, error);
+    dom = virToolGuest(tool, tool->args[0]);
+    if (!dom)
+        return tool->exitStatus;
+    wait = virToolWaitNew(
+        tool, 0, 0, "interrupted; the disk may still be attached ('leasehold show')");
+    if (!virDomainLockAttachDisk(dom, xml, 0, &error))
+        return virToolFail(tool, error);
+    g_clear_pointer(&wait, virToolWaitFree);
+    return virToolReportGuest(tool, dom, "has the disk, under its leases");
+}
+
+int
+virToolCmdDetachDisk(virTool *tool)
+{
+    int timeoutSec = VIR_TOOL_DETACH_SEC;
+    const GOptionEntry entries[] = {
+        {"timeout", 0, 0, G_OPTION_ARG_INT, &timeoutSec,
+         "how long to wait for the guest to let go (default: 20)", "SEC"},
+        {NULL},
+    };
+    g_autoptr(virDomainLock) dom = NULL;
+    g_autoptr(virToolWait) wait = NULL;
+    g_autoptr(GError) error = NULL;
+
+    if (!virToolParse(tool, entries, 2, 2))
+        return tool->exitStatus;
+    if (timeoutSec < 1)
+        return virToolUsage(tool, "--timeout needs a positive number of seconds");
+    dom = virToolGuest(tool, tool->args[0]);
+    if (!dom)
+        return tool->exitStatus;
+    wait = virToolWaitNew(tool, 0, 0,
+                          "interrupted; the guest is still asked to let go of the disk");
+    if (!virDomainLockDetachDisk(dom, tool->args[1], (guint)timeoutSec, 0, &error))
+        return virToolFail(tool, error);
+    g_clear_pointer(&wait, virToolWaitFree);
+    return virToolReportGuest(tool, dom,
+                              "has let go of the disk, and its leases are free");
+}
