@@ -148,6 +148,7 @@ virSanlockTakeAttempt(virSanlockTake *take, GError **error)
 {
     g_autoptr(GError) local = NULL;
 
+    take->passing = FALSE;
     if (virSanlockObjectMark(take->object, &take->bounds, &local) &&
         virSanlockTakeAndVerify(take, &local) &&
         (take->part == VIR_SANLOCK_PART_BRIDGE ||
@@ -161,14 +162,17 @@ virSanlockTakeAttempt(virSanlockTake *take, GError **error)
 
 /* --- waiting for a busy lease --------------------------------------------------------------------- */
 
-/* TRUE if another attempt is due; the error is cleared then. */
+/* TRUE if another attempt is due; the error is cleared then. A daemon that is taking the lease
+ * for another guest says so with an error of its own, and is worth waiting for, too. */
 static gboolean
 virSanlockTakeWaitBusy(virSanlockTake *take, GError **error)
 {
     g_autofree char *what = NULL;
     g_autoptr(GError) local = NULL;
 
-    if (!g_error_matches(*error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY) ||
+    if (!(g_error_matches(*error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY) ||
+          (g_error_matches(*error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE) &&
+           take->passing)) ||
         g_get_monotonic_time() + BUSY_NAP_USEC >= take->bounds.busyUsec)
         return FALSE;
     what =

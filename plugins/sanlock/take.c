@@ -98,6 +98,7 @@ virSanlockTakeSetError(virSanlockTake *take, const virSanlockBatch *batch, int r
     const virSanlockLease *lease = NULL;
     g_autofree char *labels = NULL;
 
+    take->passing = virSanlockErrorLookup(rv)->retry == VIR_SANLOCK_RETRY_SHORTLY;
     if (virSanlockErrorLookup(rv)->code == VIR_LOCK_ERROR_BUSY)
         lease = virSanlockTakeFindHolder(take, batch);
     if (lease) {

@@ -18,6 +18,7 @@ typedef struct _virSanlockTake {
     virSanlockBounds bounds;       /* the same, less the time to undo */
     gboolean *taken;
     virLockOwner *holder; /* who was in the way, if somebody was */
+    gboolean passing;     /* the daemon's last refusal was for a moment only */
 } virSanlockTake;
 
 void virSanlockTakeInit(virSanlockTake *take, virSanlockObject *object,
