@@ -5,3 +5,5 @@ TESTS += %D%/test-crash-start.py
 SLOW_TESTS += %D%/test-crash-start-all.py
 dist_check_SCRIPTS += %D%/test-hotplug.py
 TESTS += %D%/test-hotplug.py
+dist_check_SCRIPTS += %D%/test-hotplug-steps.py
+TESTS += %D%/test-hotplug-steps.py
