@@ -91,7 +91,7 @@ virDomainLockObjFree(virDomainLockObj *obj)
 virDomainLockInfo *
 virDomainLockObjGetInfo(virDomainLockObj *obj)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     return virDomainLockInfoCopy(obj->status->info);
 }
@@ -99,7 +99,7 @@ virDomainLockObjGetInfo(virDomainLockObj *obj)
 virDomainLockState
 virDomainLockObjGetStateAndReason(virDomainLockObj *obj, virDomainLockReason *reason)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     if (reason)
         *reason = obj->status->info->reason;
@@ -130,7 +130,7 @@ virDomainLockObjSaveLocked(virDomainLockObj *obj, GError **error)
 gboolean
 virDomainLockObjSave(virDomainLockObj *obj, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     return virDomainLockObjSaveLocked(obj, error);
 }
@@ -184,7 +184,7 @@ virDomainLockObjSetMessage(virDomainLockObj *obj, const char *message)
 void
 virDomainLockObjSetJob(virDomainLockObj *obj, const char *job)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     g_free(obj->status->info->job);
     obj->status->info->job = g_strdup(job);
@@ -205,7 +205,7 @@ void
 virDomainLockObjUpdateLeases(virDomainLockObj *obj)
 {
     GPtrArray *leases = virLockManagerGetLeases(obj->man);
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     g_ptr_array_unref(obj->status->info->leases);
     obj->status->info->leases = leases;
@@ -240,7 +240,7 @@ virDomainLockObjEmit(virDomainLockObj *obj, const char *name, const char *detail
 void
 virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason reason)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     if (obj->endReason == VIR_DOMAIN_LOCK_REASON_NONE)
         obj->endReason = reason;
@@ -249,7 +249,7 @@ virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason reason)
 void
 virDomainLockObjSetLeaseLost(virDomainLockObj *obj)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     obj->leaseLost = TRUE;
 }
@@ -257,7 +257,7 @@ virDomainLockObjSetLeaseLost(virDomainLockObj *obj)
 gboolean
 virDomainLockObjIsLeaseLost(virDomainLockObj *obj)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     return obj->leaseLost;
 }
@@ -265,7 +265,7 @@ virDomainLockObjIsLeaseLost(virDomainLockObj *obj)
 void
 virDomainLockObjSetAsked(virDomainLockObj *obj, const char *id, gboolean asked)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     if (asked)
         g_hash_table_add(obj->asked, g_strdup(id));
@@ -276,7 +276,7 @@ virDomainLockObjSetAsked(virDomainLockObj *obj, const char *id, gboolean asked)
 gboolean
 virDomainLockObjIsAsked(virDomainLockObj *obj, const char *id)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     return g_hash_table_contains(obj->asked, id);
 }
@@ -284,7 +284,7 @@ virDomainLockObjIsAsked(virDomainLockObj *obj, const char *id)
 void
 virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     obj->pauseReason = reason;
 }
@@ -294,7 +294,7 @@ virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason
 static virDomainLockReason
 virDomainLockObjTakePauseReason(virDomainLockObj *obj)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
     virDomainLockReason reason = obj->pauseReason;
 
     obj->pauseReason = VIR_DOMAIN_LOCK_REASON_NONE;
