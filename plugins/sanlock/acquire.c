@@ -79,6 +79,17 @@ virSanlockTakeHasMoved(const virSanlockTake *take)
     return FALSE;
 }
 
+/* The first time for this guest and daemon, the store itself is looked at too. */
+static gboolean
+virSanlockTakeLocate(virSanlockTake *take, GError **error)
+{
+    take->set->checkStore = !take->object->storeChecked;
+    if (!virSanlockLeaseSetLocate(take->set, &take->bounds, error))
+        return FALSE;
+    take->object->storeChecked = TRUE;
+    return TRUE;
+}
+
 /* Takes all parts where the index says they are, also after they were taken. */
 static gboolean
 virSanlockTakeAndVerify(virSanlockTake *take, GError **error)
@@ -86,8 +97,7 @@ virSanlockTakeAndVerify(virSanlockTake *take, GError **error)
     for (guint moves = 0; moves < MAX_MOVES; moves++) {
         g_autoptr(GError) local = NULL;
 
-        if (!virSanlockLeaseSetLocate(take->set, &take->bounds, error) ||
-            !virSanlockTakeSuspects(take, error) ||
+        if (!virSanlockTakeLocate(take, error) || !virSanlockTakeSuspects(take, error) ||
             (!virSanlockLeaseSetIsComplete(take->set) &&
              !virSanlockLeaseSetCreate(take->set, &take->bounds, error)) ||
             !virSanlockTakeAll(take, error) ||

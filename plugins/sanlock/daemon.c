@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -269,21 +270,21 @@ virSanlockDaemonReadState(virSanlockDaemonState *state, GError **error)
 /* What the daemon says of our lockspace, in its list of itself, clients and lockspaces. Free:
  * g_free; NULL if it is not there. */
 static char *
-virSanlockDaemonScanLockspace(int fd, const char *lockspace, guint hostId)
+virSanlockDaemonScanLockspace(int fd, const char *lockspace, guint hostId,
+                              struct sanlk_lockspace *found)
 {
     virSanlockStateMessage message;
     char *next;
 
     while ((next = virSanlockDaemonNext(fd, &message))) {
         g_autofree char *words = next;
-        struct sanlk_lockspace found;
 
         if (message.type != STATE_LOCKSPACE)
             continue;
-        if (virFdReadFull(fd, &found, sizeof(found)) != 0)
+        if (virFdReadFull(fd, found, sizeof(*found)) != 0)
             return NULL;
-        if (found.host_id == hostId &&
-            strncmp(found.name, lockspace, sizeof(found.name)) == 0)
+        if (found->host_id == hostId &&
+            strncmp(found->name, lockspace, sizeof(found->name)) == 0)
             return g_steal_pointer(&words);
     }
     return NULL;
@@ -292,14 +293,50 @@ virSanlockDaemonScanLockspace(int fd, const char *lockspace, guint hostId)
 /* FALSE only if the daemon cannot be asked; *words may be NULL. */
 static gboolean
 virSanlockDaemonReadLockspace(const char *lockspace, guint hostId, char **words,
-                              GError **error)
+                              struct sanlk_lockspace *found, GError **error)
 {
     g_auto(virFd) fd = virSanlockDaemonConnect(error);
 
     if (fd < 0 || !virSanlockDaemonAsk(fd, COMMAND_STATUS, STATE_LOCKSPACE, NULL, error))
         return FALSE;
-    *words = virSanlockDaemonScanLockspace(fd, lockspace, hostId);
+    *words = virSanlockDaemonScanLockspace(fd, lockspace, hostId, found);
     return TRUE;
+}
+
+/* Whether two paths lead to the same file or device. */
+static gboolean
+virSanlockDaemonIsSame(const char *one, const char *other)
+{
+    struct stat a, b;
+
+    if (g_str_equal(one, other))
+        return TRUE;
+    if (stat(one, &a) < 0 || stat(other, &b) < 0 || S_ISBLK(a.st_mode) != S_ISBLK(b.st_mode))
+        return FALSE;
+    return S_ISBLK(a.st_mode) ? a.st_rdev == b.st_rdev
+                              : a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+gboolean
+virSanlockDaemonCheckStore(const char *lockspace, guint hostId, const char *store,
+                           GError **error)
+{
+    g_autofree char *words = NULL;
+    g_autofree char *path = NULL;
+    struct sanlk_lockspace found;
+
+    /* whoever goes on to use the lockspace asks the daemon again, and hears why */
+    if (!virSanlockDaemonReadLockspace(lockspace, hostId, &words, &found, NULL) || !words)
+        return TRUE;
+    path = g_strndup(found.host_id_disk.path, sizeof(found.host_id_disk.path));
+    if (virSanlockDaemonIsSame(path, store))
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "this host is in lockspace '%s' of store %s, but store %s is configured: "
+                "leases in one mean nothing in the other. Set [sanlock] store to the one "
+                "that all hosts use; to change it, 'leasehold host leave' first",
+                lockspace, path, store);
+    return FALSE;
 }
 
 gboolean
@@ -308,8 +345,9 @@ virSanlockDaemonReadMember(const char *lockspace, guint hostId, virSanlockMember
 {
     g_autofree char *words = NULL;
     g_autofree char *list = NULL;
+    struct sanlk_lockspace found;
 
-    if (!virSanlockDaemonReadLockspace(lockspace, hostId, &words, error))
+    if (!virSanlockDaemonReadLockspace(lockspace, hostId, &words, &found, error))
         return FALSE;
     *member = VIR_SANLOCK_MEMBER_NOT;
     if (!words)
@@ -326,6 +364,12 @@ virSanlockDaemonReadMember(const char *lockspace, guint hostId, virSanlockMember
 static gboolean
 virSanlockDaemonSetNotJoined(const char *lockspace, guint hostId, GError **error)
 {
+    if (hostId == 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "no host id is configured: set [sanlock] host_id, a number that no "
+                    "other host has");
+        return FALSE;
+    }
     g_set_error(
         error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_NOT_JOINED,
         "this host is not in lockspace '%s' as host id %u; run 'leasehold host join'",
@@ -338,11 +382,12 @@ virSanlockDaemonReadSelf(const char *lockspace, guint hostId, virSanlockSelf *se
                          GError **error)
 {
     g_autofree char *words = NULL;
+    struct sanlk_lockspace found;
 
     /* not sanlock_get_hosts: what it says of this host was read from storage before the
      * latest renewal was written, so it is one renewal older than the truth. With io_timeout
      * 1 that was 6 s of the 8 after which a guest must be stopped, on a healthy host */
-    if (!virSanlockDaemonReadLockspace(lockspace, hostId, &words, error))
+    if (!virSanlockDaemonReadLockspace(lockspace, hostId, &words, &found, error))
         return FALSE;
     if (!words || wordNumber(words, "acquire_last_success") == 0)
         return virSanlockDaemonSetNotJoined(lockspace, hostId, error);

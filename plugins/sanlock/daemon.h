@@ -51,6 +51,12 @@ gboolean virSanlockDaemonReadMember(const char *lockspace, guint hostId,
                                     virSanlockMember *member, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
+/** CONFIG if the daemon has joined the lockspace in another store than @store: a copy has the
+ * same name, and leases taken there would be kept alive by nobody's renewals. Looks at the
+ * storage of both. TRUE if this host is not in the lockspace. */
+gboolean virSanlockDaemonCheckStore(const char *lockspace, guint hostId, const char *store,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** virSanlockSelf: this host in a lockspace that it has joined. */
 typedef struct _virSanlockSelf {
     guint64 generation;

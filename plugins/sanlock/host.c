@@ -144,7 +144,10 @@ virSanlockMembershipDaemonJob(gpointer data, GError **error)
         !virSanlockDaemonReadState(&membership->daemon, error) ||
         !virSanlockDaemonReadMember(membership->geometry.lockspace,
                                     membership->config->hostId, &membership->member,
-                                    error))
+                                    error) ||
+        !virSanlockDaemonCheckStore(membership->geometry.lockspace,
+                                    membership->config->hostId,
+                                    membership->config->store, error))
         return FALSE;
     return membership->member == VIR_SANLOCK_MEMBER_JOINED ||
            virSanlockMarkerCheck(membership->config, &id, error);

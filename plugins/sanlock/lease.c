@@ -3,6 +3,7 @@
  * lease.c: see lease.h.
  */
 #include "plugins/sanlock/lease.h"
+#include "plugins/sanlock/daemon.h"
 #include "plugins/sanlock/libsanlock.h"
 
 static virSanlockLeaseSet *
@@ -133,6 +134,10 @@ virSanlockLeaseSetLocateJob(gpointer data, GError **error)
     if (!index)
         return FALSE;
     set->geometry = store->geometry;
+    if (set->checkStore &&
+        !virSanlockDaemonCheckStore(store->geometry.lockspace, set->config->hostId,
+                                    store->path, error))
+        return FALSE;
     for (gsize i = 0; i < set->n; i++) {
         virSanlockLease *lease = &set->leases[i];
         virSanlockLeaderVerdict verdict;

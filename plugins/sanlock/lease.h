@@ -29,7 +29,8 @@ typedef struct _virSanlockLease {
 
 typedef struct _virSanlockLeaseSet {
     virSanlockConfig *config;
-    gboolean located; /* geometry and slots are known */
+    gboolean checkStore; /* Locate: is the daemon in the lockspace of this very store? */
+    gboolean located;    /* geometry and slots are known */
     virSanlockGeometry geometry;
     virUseRecord user; /* for virSanlockLeaseSetAdvance */
     gsize n;

@@ -16,8 +16,9 @@ typedef struct _virSanlockObject {
     char *uuid;
     char *lossHelper;
     char *lossHelperArgs;
-    pid_t pid;       /* 0: not yet known */
-    gboolean marked; /* its marker names the present daemon */
+    pid_t pid;             /* 0: not yet known */
+    gboolean storeChecked; /* the daemon has joined the store that is configured */
+    gboolean marked;       /* its marker names the present daemon */
 
     GMutex renewalMutex; /* guards the following; see renewal.c */
     guint64 renewalTimestamp;

@@ -27,16 +27,21 @@ virSanlockStoreOpenFd(const char *path, int flags, GError **error)
 {
     int fd = open(path, flags | O_DIRECT | O_CLOEXEC, 0660);
     int reason = errno;
+    struct stat st;
 
     if (fd >= 0)
         return fd;
-    if (reason == EINVAL)
+    if (reason == EINVAL && stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+        !S_ISBLK(st.st_mode))
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "store %s is neither a file nor a block device", path);
+    else if (reason == EINVAL)
         g_set_error(
             error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
             "store %s: its file system cannot do direct I/O (O_DIRECT), which leases "
             "need; tmpfs and some FUSE file systems cannot, ext4, xfs and NFS can",
             path);
-    else if (reason == ENOENT)
+    else if (reason == ENOENT && !(flags & O_CREAT))
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                     "store %s does not exist; create it with 'leasehold store create'",
                     path);
