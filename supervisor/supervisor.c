@@ -332,6 +332,7 @@ static gboolean
 virSupervisorStartStuck(gpointer data)
 {
     virSupervisor *sup = data;
+    gboolean cancelled = g_cancellable_is_cancelled(sup->startCancellable);
     virDomainLockExit how;
     g_autoptr(GError) error = NULL;
     g_autoptr(GError) why = NULL;
@@ -340,16 +341,33 @@ virSupervisorStartStuck(gpointer data)
     (void)sup->obj->guest->ops->reap(
         sup->obj->guest, g_get_monotonic_time() + 5 * G_USEC_PER_SEC, &how, &why);
     g_set_error(&error, VIR_LOCK_ERROR,
-                why ? VIR_LOCK_ERROR_INDETERMINATE : VIR_LOCK_ERROR_TIMEOUT,
-                "cannot start guest '%s': the deadline passed and %s does not return: a "
+                why         ? VIR_LOCK_ERROR_INDETERMINATE
+                : cancelled ? VIR_LOCK_ERROR_CANCELLED
+                            : VIR_LOCK_ERROR_TIMEOUT,
+                "cannot start guest '%s': %s and %s does not return: a "
                 "storage that the guest needs does not answer%s%s",
-                sup->obj->status->info->name, sup->obj->status->step, why ? "; " : "",
-                why ? why->message : "");
+                sup->obj->status->info->name,
+                cancelled ? "it was cancelled" : "the deadline passed",
+                sup->obj->status->step, why ? "; " : "", why ? why->message : "");
     g_warning("%s", error->message);
     virSupervisorStarterFail(sup->starter, error);
     if (!why && !virDomainLockRuntimeRemove(sup->obj->runtime, &why))
         g_warning("%s", why->message);
     _exit(EXIT_FAILURE);
+}
+
+/* Whoever gave up waiting is not to wait for the deadline either. */
+static void
+virSupervisorStartCancelled(GCancellable *cancellable, gpointer data)
+{
+    virSupervisor *sup = data;
+
+    (void)cancellable;
+    if (!sup->starting)
+        return;
+    g_source_remove(sup->startTimer);
+    sup->startTimer =
+        g_timeout_add_seconds(START_GRACE_SEC, virSupervisorStartStuck, sup);
 }
 
 static void
@@ -380,6 +398,8 @@ virSupervisorStart(virSupervisor *sup, const virDomainLockSpec *spec)
     sup->startTimer = g_timeout_add_seconds(
         (guint)(MAX(deadline - now, 0) / G_USEC_PER_SEC) + START_GRACE_SEC,
         virSupervisorStartStuck, sup);
+    g_signal_connect(sup->startCancellable, "cancelled",
+                     G_CALLBACK(virSupervisorStartCancelled), sup);
     virSupervisorStarterWatch(sup->starter, sup->startCancellable);
     virSupervisorJobsAdd(sup->jobs, &job);
 }
