@@ -184,7 +184,7 @@ virMainParse(virMain *self, int argc, char **argv, GError **error)
     const GOptionEntry entries[] = {
         {"status-fd", 0, 0, G_OPTION_ARG_INT, &self->statusFd, "Socket to the starter",
          "FD"},
-        {"guest", 0, 0, G_OPTION_ARG_STRING, &self->guestName,
+        {"guest", 0, 0, G_OPTION_ARG_FILENAME, &self->guestName,
          "Name of the guest, shown by ps", "NAME"},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
