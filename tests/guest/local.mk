@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-dist_check_SCRIPTS += %D%/test-crash-start.py %D%/test-crash-start-all.py
-TESTS += %D%/test-crash-start.py
+guest_tests = \
+	%D%/test-bad-input.sh \
+	%D%/test-crash-start.py \
+	%D%/test-hotplug.py \
+	%D%/test-hotplug-steps.py \
+	$(NULL)
+dist_check_SCRIPTS += $(guest_tests) %D%/test-crash-start-all.py
+TESTS += $(guest_tests)
 SLOW_TESTS += %D%/test-crash-start-all.py
-dist_check_SCRIPTS += %D%/test-hotplug.py
-TESTS += %D%/test-hotplug.py
-dist_check_SCRIPTS += %D%/test-hotplug-steps.py
-TESTS += %D%/test-hotplug-steps.py
+
+# for LD_PRELOAD; -rpath makes libtool build more than an archive
+check_LTLIBRARIES += %D%/faulty_storage.la
+%C%_faulty_storage_la_SOURCES = %D%/faulty_storage.c
+%C%_faulty_storage_la_LDFLAGS = \
+	$(AM_LDFLAGS) -module -avoid-version -shared -rpath $(abs_builddir)/%D%

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * faulty_storage.c: storage that this machine does not have, for a program that is started
+ * with LD_PRELOAD. An open of a path that contains
+ *
+ *   $LEASEHOLD_TEST_HANGS      never returns, as on a dead NFS server or path
+ *   $LEASEHOLD_TEST_NODIRECT   fails with O_DIRECT, as on a file system without it
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* with _FILE_OFFSET_BITS=64 the header gives open the name open64 */
+#undef open
+int open(const char *path, int flags, ...);
+int open64(const char *path, int flags, ...);
+
+typedef int (*OpenFunc)(const char *path, int flags, ...);
+
+static int
+meets(const char *path, const char *variable)
+{
+    const char *fault = getenv(variable);
+
+    return fault && *fault && path && strstr(path, fault);
+}
+
+static int
+faultyOpen(const char *symbol, const char *path, int flags, mode_t mode)
+{
+    OpenFunc real = (OpenFunc)dlsym(RTLD_NEXT, symbol);
+
+    while (meets(path, "LEASEHOLD_TEST_HANGS"))
+        (void)pause();
+    if ((flags & O_DIRECT) && meets(path, "LEASEHOLD_TEST_NODIRECT")) {
+        errno = EINVAL;
+        return -1;
+    }
+    return real(path, flags, mode);
+}
+
+static mode_t
+modeOf(int flags, va_list args)
+{
+    return flags & (O_CREAT | __O_TMPFILE) ? (mode_t)va_arg(args, int) : 0;
+}
+
+__attribute__((visibility("default"))) int
+open(const char *path, int flags, ...)
+{
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = modeOf(flags, args);
+    va_end(args);
+    return faultyOpen("open", path, flags, mode);
+}
+
+__attribute__((visibility("default"))) int
+open64(const char *path, int flags, ...)
+{
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = modeOf(flags, args);
+    va_end(args);
+    return faultyOpen("open64", path, flags, mode);
+}
