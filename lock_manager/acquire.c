@@ -174,6 +174,12 @@ virLockManagerTakeAll(virLockManager *man, guint flags, const virLockWait *wait,
     gboolean check = (flags & VIR_LOCK_MANAGER_ACQUIRE_CHECK_EPOCH) != 0;
     g_autoptr(GPtrArray) all = virLockManagerSelect(man, NULL);
 
+    if (all->len == 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "'%s' has neither a run lease nor resources: there is nothing to hold",
+                    man->name);
+        return FALSE;
+    }
     if (check && !virLockManagerCheckEpochNames(man, error))
         return FALSE;
     if (!man->plugin->driver.acquire(man->object, (virLockDriverResource **)all->pdata,
@@ -306,6 +312,8 @@ virLockManagerTakeRunAgain(virLockManager *man, const virLockWait *wait, GError 
 {
     virLockManagerResource *run = virLockManagerRunResource(man);
 
+    if (!virLockManagerRequireRun(man, "AcquireResource of the run lease", error))
+        return FALSE;
     if (run->hold == VIR_LOCK_HOLD_NONE)
         return virLockManagerTakeOne(man, run, wait, error);
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "%s is held already",

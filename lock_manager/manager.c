@@ -199,6 +199,24 @@ virLockManagerSetTicket(virLockManager *man, const char *value, GError **error)
     return TRUE;
 }
 
+/* A program that is no guest: it takes the leases of disks and nothing runs twice that has a
+ * name. A run lease of its own, one for each invocation, would only fill the store. */
+static gboolean
+virLockManagerSetRunLease(virLockManager *man, const char *value, GError **error)
+{
+    if (man->resources->len > 0)
+        return virLockManagerBadParameter(error, "run_lease", value,
+                                          "resources were registered already");
+    if (man->flags & VIR_LOCK_MANAGER_NEW_MIGRATE)
+        return virLockManagerBadParameter(error, "run_lease", value,
+                                          "what migrates is a guest and has a run lease");
+    if (!g_str_equal(value, "none") && !g_str_equal(value, "hold"))
+        return virLockManagerBadParameter(error, "run_lease", value,
+                                          "expected \"hold\" or \"none\"");
+    man->noRun = g_str_equal(value, "none");
+    return TRUE;
+}
+
 static gboolean
 virLockManagerSetText(char **where, const char *value)
 {
@@ -211,8 +229,9 @@ static gboolean
 virLockManagerSetOne(virLockManager *man, const char *key, const char *value,
                      GError **error)
 {
-    static const char *const keys[] = {
-        "uuid", "name", "id", "pid", "loss_helper", "loss_helper_args", "ticket", NULL};
+    static const char *const keys[] = {"uuid",   "name",        "id",
+                                       "pid",    "loss_helper", "loss_helper_args",
+                                       "ticket", "run_lease",   NULL};
 
     if (g_str_equal(key, "uuid"))
         return virLockManagerSetUuid(man, value, error);
@@ -224,6 +243,8 @@ virLockManagerSetOne(virLockManager *man, const char *key, const char *value,
         return virLockManagerSetText(&man->lossHelperArgs, value);
     if (g_str_equal(key, "ticket"))
         return virLockManagerSetTicket(man, value, error);
+    if (g_str_equal(key, "run_lease"))
+        return virLockManagerSetRunLease(man, value, error);
     if (g_str_equal(key, "loss_helper")) {
         if (!g_path_is_absolute(value))
             return virLockManagerBadParameter(error, key, value,
@@ -332,8 +353,20 @@ virLockManagerEnsureRun(virLockManager *man, GError **error)
             "a lock manager object needs the parameters \"uuid\" and \"name\" first");
         return FALSE;
     }
+    if (man->noRun)
+        return TRUE;
     return virLockManagerAddResource(man, VIR_LOCK_RESOURCE_RUN, man->uuid, NULL, 0, &run,
                                      error);
+}
+
+gboolean
+virLockManagerRequireRun(virLockManager *man, const char *operation, GError **error)
+{
+    if (!man->noRun)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+                "%s: '%s' is no guest: its \"run_lease\" is \"none\"", operation, man->name);
+    return FALSE;
 }
 
 gboolean

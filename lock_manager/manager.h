@@ -89,6 +89,7 @@ struct _virLockManager {
     virLockManagerFdPassFunc fdPass;
     gpointer fdPassData;
     char *supervisorPath;
+    gboolean noRun;      /* "run_lease" is "none" */
     gboolean supervised; /* GetSupervisorArgs was called */
 
     gboolean objectMade;
@@ -130,6 +131,9 @@ void virLockManagerUnref(virLockManager *man);
 /** "uuid" and "name" are known, the run lease is registered, the plugin has its object. */
 gboolean virLockManagerEnsureObject(virLockManager *man,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** UNSUPPORTED, naming @operation, for an object without a run lease: it is no guest. */
+gboolean virLockManagerRequireRun(virLockManager *man, const char *operation, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 /** Borrows the plugin's object for a call that does not wait for its turn; FALSE: there is none
  * any more. */
 gboolean virLockManagerBorrowObject(virLockManager *man) G_GNUC_WARN_UNUSED_RESULT;
@@ -152,6 +156,7 @@ virLockManagerResource *
 virLockManagerFindResource(virLockManager *man, virLockResourceType type,
                            const char *name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 virLockManagerResource *virLockManagerFindLease(virLockManager *man, const char *lease);
+/** NULL: "run_lease" is "none". */
 virLockManagerResource *virLockManagerRunResource(virLockManager *man);
 /** Copies of the driver resources of all for which @wanted is true (NULL: all), in order.
  * Plugins write the epochs there and not into what GetLeases reads meanwhile. */

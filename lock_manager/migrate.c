@@ -127,6 +127,7 @@ virLockManagerPrepareMigrate(virLockManager *man, const char *uri, guint flags,
     }
     ok = virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_MIGRATE, "PrepareMigrate",
                                      error) &&
+         virLockManagerRequireRun(man, "PrepareMigrate", error) &&
          virLockManagerMakeTicket(man, uri, &call.wait, error);
     if (ok)
         *ticket = virLockTicketFormat(man->ticket);

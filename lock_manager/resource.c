@@ -285,7 +285,7 @@ virLockManagerFindLease(virLockManager *man, const char *lease)
 virLockManagerResource *
 virLockManagerRunResource(virLockManager *man)
 {
-    return man->resources->pdata[0];
+    return man->noRun ? NULL : man->resources->pdata[0];
 }
 
 virLockManagerResource *

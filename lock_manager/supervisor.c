@@ -117,7 +117,8 @@ virLockManagerGetSupervisorArgs(virLockManager *man, GError **error)
                                  error))
         return NULL;
     if (virLockManagerPluginRequire(man->plugin, VIR_LOCK_CAP_ATTACH, "GetSupervisorArgs",
-                                    error))
+                                    error) &&
+        virLockManagerRequireRun(man, "GetSupervisorArgs", error))
         args = virLockManagerMakeArgs(man, error);
     man->supervised = args != NULL;
     (void)virLockManagerCallEnd(&call, args != NULL);

@@ -103,29 +103,6 @@ virToolRunParse(virTool *tool, virToolRunOptions *options)
     return virToolParse(tool, entries, 0, 1) && virToolRunCheck(tool, options);
 }
 
-/* "PATH[,readonly|,shared]": a path may have commas of its own, so only these two words at
- * the end are options, and another one is an error unless such a file exists. */
-static gboolean
-virToolRunParseDisk(virTool *tool, const char *text, virDomainLockDisk *disk)
-{
-    const char *comma = strrchr(text, ',');
-    g_autofree char *path = NULL;
-
-    if (comma && strcmp(comma, ",readonly") == 0) {
-        disk->flags = VIR_LOCK_MANAGER_RESOURCE_READONLY;
-    } else if (comma && strcmp(comma, ",shared") == 0) {
-        disk->flags = VIR_LOCK_MANAGER_RESOURCE_SHARED;
-    } else if (comma && !g_file_test(text, G_FILE_TEST_EXISTS)) {
-        tool->exitStatus = virToolUsage(
-            tool, "--disk %s: no such file, and '%s' is not 'readonly' or 'shared'", text,
-            comma + 1);
-        return FALSE;
-    }
-    path = disk->flags ? g_strndup(text, (gsize)(comma - text)) : g_strdup(text);
-    disk->path = virToolAbsolutePath(path);
-    return TRUE;
-}
-
 static virDomainLock *
 virToolRunCommand(virTool *tool, const virToolRunOptions *options, guint flags,
                   const virLockWait *wait, GError **error)
@@ -144,7 +121,7 @@ virToolRunCommand(virTool *tool, const virToolRunOptions *options, guint flags,
     guint parsed = 0;
 
     while (parsed < n &&
-           virToolRunParseDisk(tool, options->disks[parsed], &disks[parsed]))
+           virToolParseDisk(tool, options->disks[parsed], &disks[parsed]))
         parsed++;
     if (parsed == n)
         dom = virDomainLockCreateCommand(tool->config, &command, flags, wait, error);

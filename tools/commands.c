@@ -21,6 +21,11 @@ const virToolCommand virToolCommands[] = {
      "line whose images\nare declared with --disk. Nothing runs before every lease is "
      "held.",
      VIR_TOOL_COMMAND_TAIL, virToolCmdRun},
+    {"exec", "--disk PATH... -- COMMAND ARGS...", "run any program under the leases of disks",
+     "Runs a program (qemu-img, a backup) under the leases of the disks that it uses, and "
+     "passes its status\non. Backing files are not looked for: name each image of a chain, "
+     "the lower ones as readonly.",
+     VIR_TOOL_COMMAND_TAIL, virToolCmdExec},
     {"list", "", "guests of this host", NULL, 0, virToolCmdList},
     {"show", "GUEST", "one guest: state, processes, leases", NULL, 0, virToolCmdShow},
     {"events", "[GUEST]", "what happened to a guest, or to all", NULL, 0,

@@ -8,6 +8,7 @@ leasehold_SOURCES = \
 	%D%/cmd_disk.c \
 	%D%/cmd_doctor.c \
 	%D%/cmd_events.c \
+	%D%/cmd_exec.c \
 	%D%/cmd_help.c \
 	%D%/cmd_host.c \
 	%D%/cmd_identify.c \
@@ -22,6 +23,8 @@ leasehold_SOURCES = \
 	%D%/cmd_suspend.c \
 	%D%/cmd_who.c \
 	%D%/commands.c \
+	%D%/exec_child.c \
+	%D%/exec_child.h \
 	%D%/main.c \
 	%D%/tool.h \
 	%D%/tool_error.c \

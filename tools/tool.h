@@ -76,6 +76,7 @@ const virToolCommand *virToolFindCommand(char *const *args, guint *used, char **
 void virToolPrintCommands(void);
 
 int virToolCmdRun(virTool *tool);
+int virToolCmdExec(virTool *tool);
 int virToolCmdList(virTool *tool);
 int virToolCmdShow(virTool *tool);
 int virToolCmdEvents(virTool *tool);
@@ -128,6 +129,12 @@ virLockManagerPlugin *virToolPluginWith(virTool *tool, virLockCapability capabil
                                         const char *what) G_GNUC_WARN_UNUSED_RESULT;
 /** @path as other processes can open it; ".." and symlinks are the kernel's business. */
 char *virToolAbsolutePath(const char *path);
+/** Reads "PATH[,readonly|,shared]" into @disk; its path is to be freed with g_free. A path may
+ * have commas of its own, so only these two words at the end are options, and another one is an
+ * error unless such a file exists. FALSE: reported. */
+gboolean virToolParseDisk(virTool *tool, const char *text,
+                          virDomainLockDisk *disk) G_GNUC_WARN_UNUSED_RESULT;
+
 /* --- tool_error.c ---------------------------------------------------------------------- */
 
 /** Prints @error and returns the exit status that stands for it. */

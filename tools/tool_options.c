@@ -291,3 +291,24 @@ virToolAbsolutePath(const char *path)
     cwd = g_get_current_dir();
     return g_build_filename(cwd, path, NULL);
 }
+
+gboolean
+virToolParseDisk(virTool *tool, const char *text, virDomainLockDisk *disk)
+{
+    const char *comma = strrchr(text, ',');
+    g_autofree char *path = NULL;
+
+    if (comma && strcmp(comma, ",readonly") == 0) {
+        disk->flags = VIR_LOCK_MANAGER_RESOURCE_READONLY;
+    } else if (comma && strcmp(comma, ",shared") == 0) {
+        disk->flags = VIR_LOCK_MANAGER_RESOURCE_SHARED;
+    } else if (comma && !g_file_test(text, G_FILE_TEST_EXISTS)) {
+        tool->exitStatus = virToolUsage(
+            tool, "--disk %s: no such file, and '%s' is not 'readonly' or 'shared'", text,
+            comma + 1);
+        return FALSE;
+    }
+    path = disk->flags ? g_strndup(text, (gsize)(comma - text)) : g_strdup(text);
+    disk->path = virToolAbsolutePath(path);
+    return TRUE;
+}

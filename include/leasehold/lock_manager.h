@@ -213,7 +213,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virLockManagerPlugin, virLockManagerPluginUnload)
  *
  * Keys: "uuid" and "name" (required before any resource), "id", "pid", "loss_helper" (path),
  * "loss_helper_args" (separated by single spaces; a space or backslash in an argument has a
- * backslash before it), "ticket" (NEW_MIGRATE). An unknown key is CONFIG.
+ * backslash before it), "ticket" (NEW_MIGRATE), "run_lease": "hold" (the default), or "none"
+ * for a program that is no guest (set before any resource; PrepareMigrate and
+ * GetSupervisorArgs are UNSUPPORTED then). An unknown key is CONFIG.
  */
 gboolean virLockManagerSetParameter(virLockManager *man, const char *key, const char *value,
                                     GError **error) VIR_LOCK_WARN_UNUSED;
@@ -225,9 +227,9 @@ void virLockManagerSetFdPass(virLockManager *man, virLockManagerFdPassFunc func,
 
 /**
  * virLockManagerRegisterResource: adds a resource to what AcquireObject takes. The run lease
- * is implied by "uuid". The same lease twice is one lease if both are READONLY (a backing file
- * of two disks), otherwise CONFIG names both paths. UNSUPPORTED if the plugin has no SHARED
- * and @flags ask for it.
+ * is implied by "uuid", unless "run_lease" is "none". The same lease twice is one lease if both
+ * are READONLY (a backing file of two disks), otherwise CONFIG names both paths. UNSUPPORTED if
+ * the plugin has no SHARED and @flags ask for it.
  *
  * READONLY and SHARED resources are held in shared mode, others exclusively. @params (may be
  * NULL, ends with a NULL key) are for LEASE: "lockspace" chooses the lockspace; "path" and

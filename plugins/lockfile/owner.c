@@ -69,6 +69,20 @@ virLockfileLastUser(int fd, const virLockDriverResource *resource, virUseRing *r
     return &ring->records[0];
 }
 
+/* An exclusive lease may be open in what its holder started, too: the one that took it is who
+ * the record names. */
+static gboolean
+virLockfileIsRecorded(const virUseRecord *record, GPtrArray *seen, guint byte)
+{
+    for (guint i = 0; record && i < seen->len; i++) {
+        const virLockfileSeen *one = seen->pdata[i];
+
+        if (one->byte[byte] && one->pid == record->pid)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* The owners of one byte, which is locked in @mode by others. */
 static void
 virLockfileOwnersOfByte(const virLockfile *plugin, const virLockDriverResource *resource,
@@ -77,6 +91,13 @@ virLockfileOwnersOfByte(const virLockfile *plugin, const virLockDriverResource *
 {
     guint before = owners->len;
 
+    if (mode == VIR_LOCK_MODE_EXCLUSIVE && virLockfileIsRecorded(record, seen, byte)) {
+        virLockOwner *owner = virLockfileOwnerNew(plugin, resource, byte, mode);
+
+        virLockfileNameGuest(owner, record);
+        g_ptr_array_add(owners, owner);
+        return;
+    }
     for (guint i = 0; i < seen->len; i++) {
         const virLockfileSeen *one = seen->pdata[i];
         virLockOwner *owner;
@@ -84,12 +105,8 @@ virLockfileOwnersOfByte(const virLockfile *plugin, const virLockDriverResource *
         if (!one->byte[byte] || virLockfileIsParent(one, seen, byte))
             continue;
         owner = virLockfileOwnerNew(plugin, resource, byte, mode);
-        if (record && record->pid == one->pid && mode == VIR_LOCK_MODE_EXCLUSIVE) {
-            virLockfileNameGuest(owner, record);
-        } else {
-            owner->pid = one->pid;
-            owner->hostName = plugin->unsafeNetwork ? NULL : g_strdup(plugin->hostName);
-        }
+        owner->pid = one->pid;
+        owner->hostName = plugin->unsafeNetwork ? NULL : g_strdup(plugin->hostName);
         g_ptr_array_add(owners, owner);
         if (mode == VIR_LOCK_MODE_EXCLUSIVE)
             return;

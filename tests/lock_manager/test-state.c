@@ -384,6 +384,77 @@ testOtherProcess(void)
     g_assert_cmpint(status, ==, 0);
 }
 
+/* A program that is no guest holds what it registered and nothing else. */
+static void
+testNoRunLease(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(virLockManager) man =
+        virLockManagerNew(plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, 0, &error);
+    g_autoptr(GPtrArray) leases = NULL;
+    g_autofree char *ticket = NULL;
+    const virLockLease *lease;
+
+    virAssertNoError(error);
+    must(virLockManagerSetParameter(man, "uuid", FAKE_UUID, &error), error);
+    must(virLockManagerSetParameter(man, "name", "backup", &error), error);
+    g_assert_false(virLockManagerSetParameter(man, "run_lease", "no", &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+    g_clear_error(&error);
+    must(virLockManagerSetParameter(man, "run_lease", "none", &error), error);
+    must(callRegister(man, &error), error);
+
+    g_assert_null(virLockManagerGetSupervisorArgs(man, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED);
+    g_clear_error(&error);
+    must(callSetPid(man, &error) && callAcquire(man, &error) && callAdvance(man, &error),
+         error);
+    leases = virLockManagerGetLeases(man);
+    g_assert_cmpuint(leases->len, ==, 1);
+    lease = leases->pdata[0];
+    g_assert_cmpint(lease->type, ==, VIR_LOCK_RESOURCE_LEASE);
+    g_assert_cmpint(lease->hold, ==, VIR_LOCK_HOLD_LEASE);
+
+    g_assert_false(virLockManagerAcquireResource(man, VIR_LOCK_RESOURCE_RUN, FAKE_UUID, NULL,
+                                                 0, NULL, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED);
+    g_clear_error(&error);
+    g_assert_false(virLockManagerPrepareMigrate(man, NULL, 0, &ticket, NULL, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED);
+    g_clear_error(&error);
+    must(callPlug(man, &error), error);
+    must(virLockManagerReleaseResource(man, VIR_LOCK_RESOURCE_LEASE, "more", NULL, &error),
+         error);
+    must(callShutdown(man, &error), error);
+}
+
+/* It must be said before the run lease is on the list, and there must be something to hold. */
+static void
+testNoRunLeaseRefused(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(virLockManager) late = fakeManager(plugin, 0, NULL);
+    g_autoptr(virLockManager) guest = virLockManagerNew(
+        plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, VIR_LOCK_MANAGER_NEW_MIGRATE, NULL);
+    g_autoptr(virLockManager) empty =
+        virLockManagerNew(plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, 0, NULL);
+
+    g_assert_false(virLockManagerSetParameter(late, "run_lease", "none", &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+    g_clear_error(&error);
+    g_assert_false(virLockManagerSetParameter(guest, "run_lease", "none", &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+    g_clear_error(&error);
+    must(virLockManagerSetParameter(empty, "uuid", FAKE_UUID, &error) &&
+             virLockManagerSetParameter(empty, "name", "backup", &error) &&
+             virLockManagerSetParameter(empty, "run_lease", "none", &error) &&
+             callSetPid(empty, &error),
+         error);
+    g_assert_false(callAcquire(empty, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+    g_assert_cmpint(empty->state, ==, VIR_LOCK_STATE_PARKED);
+}
+
 /* A call that fails leaves the state as it was. */
 static gboolean
 busy(gpointer objectData, virLockDriverResource *const *resources, gsize n, guint flags,
@@ -434,6 +505,8 @@ main(int argc, char **argv)
     g_test_add_func("/state/reserve", testReserve);
     g_test_add_func("/state/register-child", testRegisterChild);
     g_test_add_func("/state/other-process", testOtherProcess);
+    g_test_add_func("/state/no-run-lease", testNoRunLease);
+    g_test_add_func("/state/no-run-lease-refused", testNoRunLeaseRefused);
     g_test_add_func("/state/failure-keeps-state", testFailureKeepsState);
     rc = g_test_run();
     virLockManagerPluginUnload(plugin);

@@ -18,6 +18,7 @@ sanlock_tests = \
 	%D%/test-sanlock-4k.sh \
 	%D%/test-sanlock-bridges.sh \
 	%D%/test-sanlock-create.sh \
+	%D%/test-sanlock-exec.sh \
 	%D%/test-sanlock-faults.sh \
 	%D%/test-sanlock-join.sh \
 	%D%/test-sanlock-leases.sh \

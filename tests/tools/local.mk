@@ -5,6 +5,7 @@ EXTRA_DIST += %D%/json-keys.py %D%/notify-socket.py %D%/layers.awk
 tools_test_scripts = \
 	%D%/test-completion.sh \
 	%D%/test-doctor.sh \
+	%D%/test-exec.sh \
 	%D%/test-guest.sh \
 	%D%/test-installed.sh \
 	%D%/test-json.sh \

@@ -31,6 +31,8 @@ offers "--readonly" attach-disk web --r
 offers "$LEASEHOLD_CONFIG" attach-disk web --source "$TEST_TMP/leaseh"
 offers "$LEASEHOLD_CONFIG" attach-disk web "$TEST_TMP/leaseh"
 offers "nop" plugin show n
+offers "exec" exe
+offers "--disk --timeout --config --json --quiet --help" exec --
 offers "store" --json sto
 offers "store" --config "$LEASEHOLD_CONFIG" sto
 offers "$LEASEHOLD_CONFIG" --config "$TEST_TMP/leaseh"
