@@ -32,10 +32,19 @@ class Case:
         lab.join(self.alpha, self.beta)
         self.web, self.web_id = lab.domain("web", lab.payload("web.img"))
         self.other, _ = lab.domain("other", lab.payload("other.img"))
+        self.add_controllers(self.other)
         for host, xml in ((self.alpha, self.web), (self.beta, self.other)):
             done = host.leasehold("run", xml)
             assert done.returncode == 0, said(done)
         self.qemu = self.alpha.state(self.web_id)["pid"]
+
+    @staticmethod
+    def add_controllers(xml):
+        with open(xml) as file:
+            text = file.read()
+        with open(xml, "w") as file:
+            file.write(text.replace("</devices>", "<controller type='scsi' model='virtio-scsi'/>"
+                                    "<controller type='usb' model='qemu-xhci'/></devices>"))
 
     def image(self, name):
         path = self.lab.file(name)
@@ -173,6 +182,29 @@ def undone(case):
            "and can be attached at another place", said(done))
 
 
+def buses(case):
+    """SCSI and USB disks go at once: their buses do not ask the guest."""
+    for target in ("sda", "sdc", "uba"):
+        data = case.image(target + ".img")
+        done = case.attach(data, target, guest="other", host=case.beta, options=("--serial", "S-2"))
+        tap.ok(done.returncode == 0 and case.owners(data) == ["other"], target + " comes",
+               said(done))
+        done = case.beta.leasehold("detach-disk", "other", target)
+        tap.ok(done.returncode == 0 and not case.owners(data), target + " goes", said(done))
+
+
+def many(case):
+    """More leases than sanlock gives a process unasked: 8."""
+    images = [case.image("many-%d.img" % i) for i in range(12)]
+    targets = ["vd" + chr(ord("e") + i) for i in range(12)]
+    done = [case.attach(image, target) for image, target in zip(images, targets)]
+    tap.ok(all(one.returncode == 0 for one in done) and set(images) <= set(case.leases()),
+           "twelve disks come", *map(said, done))
+    done = [case.detach(target) for target in targets]
+    tap.ok(all(one.returncode == 0 for one in done) and not any(map(case.owners, images)),
+           "twelve disks go", *map(said, done))
+
+
 def foreign(case):
     data = case.image("foreign.img")
     disk = case.lab.payload("foreign-boot.img")
@@ -194,10 +226,11 @@ def main():
         domain = lab.domain
         lab.domain = lambda name, *disks: domain(name, *disks, extra=hidden)
         case = Case(lab)
-        for part in (comes_and_goes, chain, paused, wrong, undone, foreign):
+        for part in (comes_and_goes, chain, paused, wrong, undone, buses, many, foreign):
             try:
                 part(case)
-            except (AssertionError, OSError, ValueError, KeyError) as error:
+            except (AssertionError, OSError, ValueError, KeyError,
+                    subprocess.SubprocessError) as error:
                 tap.ok(False, part.__name__, repr(error))
     return tap.done()
 
