@@ -45,6 +45,19 @@ virCallSetNotConnected(virDomainLock *dom, const GError *why, GError **error)
                     "guest '%s' does not run on this host", dom->name);
 }
 
+/* The thread of the connection may have begun to read while its socket still had a timeout,
+ * on either side, and would close it when the answer of a long call takes more than that. One
+ * message there and back has both read anew, without. */
+static gboolean
+virCallSettle(GDBusConnection *connection, GError **error)
+{
+    g_autoptr(GVariant) pong = g_dbus_connection_call_sync(
+        connection, NULL, "/io/leasehold/Guest", "org.freedesktop.DBus.Peer", "Ping",
+        NULL, NULL, G_DBUS_CALL_FLAGS_NONE, CALL_CONNECT_SEC * 1000, NULL, error);
+
+    return pong != NULL;
+}
+
 static GDBusConnection *
 virCallConnect(virDomainLock *dom, GError **error)
 {
@@ -79,7 +92,11 @@ virCallConnect(virDomainLock *dom, GError **error)
         return NULL;
     }
     g_socket_set_timeout(socket, 0);
-    return connection;
+    if (virCallSettle(connection, &why))
+        return connection;
+    g_object_unref(connection);
+    g_propagate_error(error, virDomainLockErrorFromRemote(why));
+    return NULL;
 }
 
 static GVariant *
