@@ -2,7 +2,7 @@
 /*
  * test-audit.c: what QEMU has open against what leases cover (I2).
  *
- * Seen failing: with the comparison by path instead of device and inode (links), and with
+ * Has to fail (not tried yet): with the comparison by path instead of device and inode (links), and with
  * unknown drivers taken for formats.
  */
 #include "domain_lock/audit.h"

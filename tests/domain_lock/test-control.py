@@ -7,7 +7,7 @@ Whatever they do, the guest runs on, a client with manners gets its answer, and 
 also when the supervisor is stopped. D-Bus is spoken by hand here, so that the interface is
 tested as others would use it.
 
-Seen failing: without the limit and the timeout of handshakes the sockets of silent clients
+Has to fail (not tried yet): without the limit and the timeout of handshakes the sockets of silent clients
 pile up; without the way around a stopped supervisor destroy does not end the guest.
 """
 

@@ -5,7 +5,7 @@
 # leases, and a daemon that is started again would let another host in within seconds: so they
 # are ended at once, and on_lockfailure=restart brings one back when the host has joined again.
 #
-# Seen failing: without the watch the guests run on.
+# Has to fail (not tried yet): without the watch the guests run on.
 
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/hosts.sh"

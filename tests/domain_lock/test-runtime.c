@@ -2,7 +2,7 @@
 /*
  * test-runtime.c: one supervisor per uuid, what dead ones leave, and files that are whole.
  *
- * Seen failing: without the lock (two take it), without the start time (a pid that was given
+ * Has to fail (not tried yet): without the lock (two take it), without the start time (a pid that was given
  * to another process counts as QEMU), without the sweep (old sockets are left).
  */
 #include "domain_lock/archive.h"

@@ -2,7 +2,7 @@
 /*
  * test-sequences.c: start and end of a guest, with neighbours that fail where they are told.
  *
- * Seen failing: without the undo of a step (folder, process or leases are left), with the
+ * Has to fail (not tried yet): without the undo of a step (folder, process or leases are left), with the
  * leases looked at before the reaping (shutdown is BUSY), with cont before the audit.
  */
 #include "domain_lock/archive.h"

@@ -4,7 +4,7 @@
 # test-start-refused.sh: starts that cannot work, with a real QEMU and the lockfile plugin:
 # each ends with a reason and a status, and leaves no process, folder, lease or log.
 #
-# Seen failing: without the audit the undeclared disk gets a running guest; without the undo of
+# Has to fail (not tried yet): without the audit the undeclared disk gets a running guest; without the undo of
 # the folder, "nothing is left" fails.
 
 . "${top_srcdir:-.}/tests/lib/functions.sh"
