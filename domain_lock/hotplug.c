@@ -362,7 +362,7 @@ virHotplugCheckState(virDomainLockObj *obj, const char *what, GError **error)
 }
 
 gboolean
-virDomainLockAttach(virDomainLockObj *obj, const char *xml, GError **error)
+virDomainLockPlugDisk(virDomainLockObj *obj, const char *xml, GError **error)
 {
     static gboolean (*const steps[])(virAttach * attach, GError * *error) = {
         virAttachDescribe,   virAttachReadChain, virAttachTakeLeases, virAttachReadChain,

@@ -82,11 +82,11 @@ gboolean virDomainLockHardReset(virDomainLockObj *obj,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /**
- * virDomainLockAttach: one more disk, from a <disk> element: leases first, audit, then the
+ * virDomainLockPlugDisk: one more disk, from a <disk> element: leases first, audit, then the
  * guest sees it. A failure undoes all; what could not be undone (INDETERMINATE) keeps its
  * leases, and the disk can be detached.
  */
-gboolean virDomainLockAttach(virDomainLockObj *obj, const char *xml,
+gboolean virDomainLockPlugDisk(virDomainLockObj *obj, const char *xml,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /**
  * virDomainLockDetach: asks the guest to let go of a disk. Leases stay held until QEMU says

@@ -57,7 +57,7 @@ virControlAttachRun(gpointer data, GError **error)
 {
     virControlDisk *disk = data;
 
-    return virDomainLockAttach(virControlDiskObj(disk), disk->text, error);
+    return virDomainLockPlugDisk(virControlDiskObj(disk), disk->text, error);
 }
 
 static void
