@@ -35,9 +35,21 @@ virDomainLock *virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec 
                                        const virLockWait *wait,
                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** A connection to the supervisor, or NULL. */
+GDBusConnection *virDomainLockConnect(virDomainLock *dom,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** One method of io.leasehold.Guest1; @parameters may be floating or NULL. */
 gboolean virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,
                            gint timeoutMsec, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * virDomainLockCallJob: a method that becomes a job that takes long.
+ * @wait: progress; its deadline and its cancellable ask for the job to be cancelled, and the
+ *   call returns when the job has ended: CANCELLED, TIMEOUT, or TRUE if it was too late.
+ *   NULL: for as long as it takes
+ */
+gboolean virDomainLockCallJob(virDomainLock *dom, const char *method,
+                              GVariant *parameters, const virLockWait *wait,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Properties of the guest, or NULL. */
 virDomainLockInfo *virDomainLockCallInfo(virDomainLock *dom,
                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;

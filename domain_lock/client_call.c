@@ -58,8 +58,8 @@ virCallSettle(GDBusConnection *connection, GError **error)
     return pong != NULL;
 }
 
-static GDBusConnection *
-virCallConnect(virDomainLock *dom, GError **error)
+GDBusConnection *
+virDomainLockConnect(virDomainLock *dom, GError **error)
 {
     g_autofree char *dir = virDomainLockDir(dom);
     g_autofree char *path = g_build_filename(dir, "control", NULL);
@@ -104,7 +104,7 @@ virCallReply(virDomainLock *dom, const char *interface, const char *method,
              GVariant *parameters, gint timeoutMsec, GError **error)
 {
     g_autoptr(GVariant) arguments = parameters ? g_variant_ref_sink(parameters) : NULL;
-    g_autoptr(GDBusConnection) connection = virCallConnect(dom, error);
+    g_autoptr(GDBusConnection) connection = virDomainLockConnect(dom, error);
     g_autoptr(GError) why = NULL;
     GVariant *reply = NULL;
 

@@ -42,6 +42,10 @@ static const virField infoFields[] = {
     FIELD("job", "Job", STRING, job),
     FIELD("message", "Message", STRING, message),
     FIELD("log", "LogPath", STRING, logPath),
+    FIELD("job_detail", "JobDetail", STRING, jobDetail),
+    FIELD("job_started_usec", "JobStarted", INT64, jobStartedUsec),
+    FIELD("job_done", "JobDone", INT64, jobDone),
+    FIELD("job_total", "JobTotal", INT64, jobTotal),
 };
 
 static const char *const leaseTypes[] = {

@@ -98,6 +98,7 @@ virEndRecord(virDomainLockObj *obj, const virDomainLockExit *how, const char *no
     info->waitStatus = how->known ? how->waitStatus : -1;
     g_ptr_array_set_size(info->leases, 0);
     g_clear_pointer(&info->job, g_free);
+    g_clear_pointer(&info->jobDetail, g_free);
     g_mutex_unlock(&obj->lock);
     virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_SHUTOFF, reason, message);
 

@@ -31,6 +31,15 @@ typedef struct _virDomainLockExit {
  * VIR_DOMAIN_LOCK_GUEST_EXITED with NULL. Called in the main thread. */
 typedef void (*virDomainLockGuestFunc)(const char *event, JsonObject *data, gpointer opaque);
 
+/** Which event is waited for: the first @event after @since whose data has the string @value
+ * as its member @key. */
+typedef struct _virDomainLockEventOf {
+    const char *event; /* "JOB_STATUS_CHANGE" */
+    const char *key;   /* "id" */
+    const char *value;
+    guint64 since; /* from eventSerial, before what causes the event */
+} virDomainLockEventOf;
+
 typedef struct _virDomainLockGuestOps {
     /** Forks the parked child: own session, registered with the lock manager, waiting for
      * "go" before it executes anything. Prepares @man (PrepareChild) and tells it the pid.
@@ -53,6 +62,10 @@ typedef struct _virDomainLockGuestOps {
     JsonNode *(*waitEvent)(virDomainLockGuest *guest, const char *event, guint64 since,
                            gint64 deadlineUsec, GCancellable *cancellable, GError **error);
     guint64 (*eventSerial)(virDomainLockGuest *guest);
+    /** The same for an event that has a certain member: that of one job, of one device. */
+    JsonNode *(*waitEventOf)(virDomainLockGuest *guest, const virDomainLockEventOf *wanted,
+                             gint64 deadlineUsec, GCancellable *cancellable,
+                             GError **error);
     /** SIGTERM (graceful) or SIGKILL by pidfd; from any thread; needs neither job nor lock. */
     void (*kill)(virDomainLockGuest *guest, gboolean graceful);
     /** Waits until the process was reaped, with everything left in its process group and

@@ -14,6 +14,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/client.h \
 	%D%/client_call.c \
 	%D%/client_events.c \
+	%D%/client_job.c \
 	%D%/client_start.c \
 	%D%/client_wait.c \
 	%D%/codec.c \
@@ -51,6 +52,8 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/image_chain.h \
 	%D%/image_info.c \
 	%D%/image_qcow2.c \
+	%D%/job.c \
+	%D%/job.h \
 	%D%/object.c \
 	%D%/object.h \
 	%D%/power.c \

@@ -53,6 +53,7 @@ virDomainLockObjNew(virLockConfig *config, virDomainDef *def, guint flags)
     obj->qmpFd = -1;
     obj->stateDir = g_strdup(virLockConfigGet(config, "host", "state_dir"));
     g_mutex_init(&obj->lock);
+    g_cond_init(&obj->job.changed);
     obj->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     obj->deferred = g_ptr_array_new_with_free_func(virDeferredFree);
     obj->status = g_new0(virDomainLockStatus, 1);
@@ -81,6 +82,8 @@ virDomainLockObjFree(virDomainLockObj *obj)
     virDomainLockStatusFree(obj->status);
     g_ptr_array_unref(obj->deferred);
     g_hash_table_unref(obj->asked);
+    g_clear_object(&obj->job.cancellable);
+    g_cond_clear(&obj->job.changed);
     g_mutex_clear(&obj->lock);
     g_free(obj->stateDir);
     g_free(obj);
@@ -176,6 +179,15 @@ virDomainLockObjSetMessage(virDomainLockObj *obj, const char *message)
     g_mutex_lock(&obj->lock);
     g_free(obj->status->info->message);
     obj->status->info->message = g_strdup(message);
+    virDomainLockObjSaveOrWarn(obj);
+    g_mutex_unlock(&obj->lock);
+    virDomainLockObjTell(obj, NULL);
+}
+
+void
+virDomainLockObjChanged(virDomainLockObj *obj)
+{
+    g_mutex_lock(&obj->lock);
     virDomainLockObjSaveOrWarn(obj);
     g_mutex_unlock(&obj->lock);
     virDomainLockObjTell(obj, NULL);

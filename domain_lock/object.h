@@ -22,6 +22,17 @@ typedef struct _virDomainLockObj virDomainLockObj;
 typedef void (*virDomainLockObjFunc)(virDomainLockObj *obj,
                                      const virDomainLockEvent *event, gpointer opaque);
 
+/** The job that takes long (job.h). */
+typedef struct _virDomainLockJobState {
+    GCancellable *cancellable; /* NULL: there is none */
+    gboolean asked;            /* to end */
+    gboolean sealed;           /* too late for that */
+    gboolean alone;            /* permits no quick command beside it */
+    guint beside;              /* quick commands under way */
+    gint64 toldUsec;           /* when clients last heard of it */
+    GCond changed;
+} virDomainLockJobState;
+
 struct _virDomainLockObj {
     virLockConfig *config;
     virDomainDef *def;
@@ -43,6 +54,7 @@ struct _virDomainLockObj {
     gboolean shutdownRequested;      /* the reason of RUNNING */
     gboolean leaseLost;              /* images may be another host's: SIGKILL only */
     GHashTable *asked;   /* ids of devices that the guest was asked to let go */
+    virDomainLockJobState job;
     GPtrArray *deferred; /* what came while it started; main thread only */
 };
 
@@ -65,6 +77,8 @@ gboolean virDomainLockObjSave(virDomainLockObj *obj,
 void virDomainLockObjSetState(virDomainLockObj *obj, virDomainLockState state,
                               virDomainLockReason reason, const char *message);
 void virDomainLockObjSetMessage(virDomainLockObj *obj, const char *message);
+/** Something of the status was changed: kept, and told. */
+void virDomainLockObjChanged(virDomainLockObj *obj);
 /** @job: static string for people ("starting"), NULL when it is done. */
 void virDomainLockObjSetJob(virDomainLockObj *obj, const char *job);
 /** Wall clock of the forced stop; 0: withdrawn. */

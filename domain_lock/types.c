@@ -98,6 +98,7 @@ virDomainLockInfoFree(virDomainLockInfo *info)
     g_free(info->hostName);
     g_free(info->onLockfailure);
     g_free(info->job);
+    g_free(info->jobDetail);
     g_free(info->message);
     g_free(info->logPath);
     if (info->leases)
@@ -132,6 +133,7 @@ virDomainLockInfoCopy(const virDomainLockInfo *info)
     copy->hostName = g_strdup(info->hostName);
     copy->onLockfailure = g_strdup(info->onLockfailure);
     copy->job = g_strdup(info->job);
+    copy->jobDetail = g_strdup(info->jobDetail);
     copy->message = g_strdup(info->message);
     copy->logPath = g_strdup(info->logPath);
     copy->leases = leases;

@@ -39,6 +39,8 @@ struct _virSupervisorControl {
     GPtrArray *clients; /* GDBusConnection */
     GList *waiters;     /* virControlWaiter */
 
+    GDBusMethodInvocation *jobOwner; /* atomic: who waits for the job that takes long */
+
     guint flushes; /* under way, at the end */
     guint finishTimer;
     void (*finished)(gpointer data);
@@ -222,12 +224,29 @@ virSupervisorControlGetSupervisor(virSupervisorControl *control)
     return control->sup;
 }
 
+void
+virSupervisorControlSetJobOwner(virSupervisorControl *control,
+                                GDBusMethodInvocation *invocation)
+{
+    g_atomic_pointer_set(&control->jobOwner, invocation);
+}
+
+gboolean
+virSupervisorControlOwnsJob(virSupervisorControl *control, GDBusConnection *client)
+{
+    GDBusMethodInvocation *owner = g_atomic_pointer_get(&control->jobOwner);
+
+    return owner && g_dbus_method_invocation_get_connection(owner) == client;
+}
+
 /* --- signals ------------------------------------------------------------------------ */
 
 static GVariant *
 virControlChanged(const virDomainLockInfo *info)
 {
-    static const char *const names[] = {"State", "Reason", "Pid", "Deadline", "Message"};
+    static const char *const names[] = {
+        "State", "Reason",    "Pid",        "Deadline", "Message",
+        "Job",   "JobDetail", "JobStarted", "JobDone",  "JobTotal"};
     GVariantBuilder changed;
 
     g_variant_builder_init(&changed, G_VARIANT_TYPE("a{sv}"));

@@ -9,6 +9,7 @@
 #ifndef LEASEHOLD_SUPERVISOR_CONTROL_H
 #define LEASEHOLD_SUPERVISOR_CONTROL_H
 
+#include "domain_lock/object.h"
 #include <leasehold/domain_lock.h>
 
 struct _virSupervisor;
@@ -64,5 +65,28 @@ void virSupervisorControlDetachDisk(virSupervisorControl *control, GVariant *par
                                     GDBusMethodInvocation *invocation);
 /** QEMU says DEVICE_DELETED. */
 void virSupervisorControlDeviceDeleted(virSupervisorControl *control, const char *device);
+
+/** The job that takes long and runs now was asked for by @invocation; NULL: none. From the
+ * job's thread; the invocation is answered after it was set back to NULL. */
+void virSupervisorControlSetJobOwner(virSupervisorControl *control,
+                                     GDBusMethodInvocation *invocation);
+gboolean virSupervisorControlOwnsJob(virSupervisorControl *control,
+                                     GDBusConnection *client);
+
+/* --- control_jobs.c --- */
+
+/** A method that becomes a job that takes long (domain_lock/job.h). */
+typedef struct _virSupervisorLongJob {
+    const char *name; /* static string for people */
+    gboolean (*run)(virDomainLockObj *obj, gpointer data, GError **error);
+    GDestroyNotify free; /* of @data */
+    gpointer data;
+} virSupervisorLongJob;
+/** Runs @job when its turn comes, and answers @invocation (taken) with nothing or the error. */
+void virSupervisorControlLong(virSupervisorControl *control, const virSupervisorLongJob *job,
+                              GDBusMethodInvocation *invocation);
+/** Takes @invocation. */
+void virSupervisorControlJobCancel(virSupervisorControl *control, GVariant *parameters,
+                                   GDBusMethodInvocation *invocation);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * control_methods.c: the methods of io.leasehold.Guest1. Most are a job; Destroy is not, so
- * that nothing that hangs can keep a guest alive.
+ * that nothing that hangs can keep a guest alive. Those that only tell QEMU to stop or go on
+ * are quick: they run beside a job that takes long.
  */
 #include "domain_lock/codec.h"
+#include "domain_lock/job.h"
 #include "supervisor/supervisor.h"
 
 /* Destroy answers an error after this; the guest is ended all the same when it can be. */
@@ -36,8 +38,28 @@ static gboolean
 virControlJobRun(gpointer data, GError **error)
 {
     virControlJob *job = data;
+    virDomainLockObj *obj = virControlObj(job);
+    gboolean ok = FALSE;
 
-    return job->run(virControlObj(job), error);
+    if (!virDomainLockBesideBegin(obj, error))
+        return FALSE;
+    ok = job->run(obj, error);
+    virDomainLockBesideEnd(obj);
+    return ok;
+}
+
+static void
+virControlQuick(virControlJob *job, const char *name, virSupervisorJobFunc run,
+                virSupervisorJobDone done)
+{
+    virSupervisorJob quick = {.name = name,
+                              .run = run,
+                              .done = done,
+                              .data = job,
+                              .waitMsec = VIR_SUPERVISOR_JOB_WAIT_MSEC,
+                              .flags = VIR_SUPERVISOR_JOB_QUICK};
+
+    virSupervisorAddJobOf(virSupervisorControlGetSupervisor(job->control), &quick);
 }
 
 static void
@@ -61,8 +83,7 @@ virControlSimple(virSupervisorControl *control, GDBusMethodInvocation *invocatio
     job->control = control;
     job->invocation = invocation;
     job->run = run;
-    virSupervisorAddJob(virSupervisorControlGetSupervisor(control), name,
-                        virControlJobRun, virControlJobDone, job);
+    virControlQuick(job, name, virControlJobRun, virControlJobDone);
 }
 
 /* --- shutdown ----------------------------------------------------------------------- */
@@ -71,10 +92,17 @@ static gboolean
 virControlShutdownRun(gpointer data, GError **error)
 {
     virControlJob *job = data;
-    gint64 deadline =
-        job->timeoutSec > 0 ? g_get_real_time() + job->timeoutSec * G_USEC_PER_SEC : 0;
+    virDomainLockObj *obj = virControlObj(job);
+    gint64 deadline = 0;
+    gboolean ok = FALSE;
 
-    return virDomainLockRequestShutdown(virControlObj(job), job->flags, deadline, error);
+    if (!virDomainLockBesideBegin(obj, error))
+        return FALSE;
+    if (job->timeoutSec > 0)
+        deadline = g_get_real_time() + job->timeoutSec * G_USEC_PER_SEC;
+    ok = virDomainLockRequestShutdown(obj, job->flags, deadline, error);
+    virDomainLockBesideEnd(obj);
+    return ok;
 }
 
 static void
@@ -103,9 +131,8 @@ virControlShutdown(virSupervisorControl *control, GVariant *parameters,
     job->control = control;
     job->invocation = invocation;
     g_variant_get(parameters, "(uu)", &job->timeoutSec, &job->flags);
-    virSupervisorAddJob(virSupervisorControlGetSupervisor(control),
-                        "asking for a shutdown", virControlShutdownRun,
-                        virControlShutdownDone, job);
+    virControlQuick(job, "asking for a shutdown", virControlShutdownRun,
+                    virControlShutdownDone);
 }
 
 static void
@@ -177,6 +204,7 @@ static const virControlMethodEntry methods[] = {
     {"Reset", virControlReset},
     {"AttachDisk", virSupervisorControlAttachDisk},
     {"DetachDisk", virSupervisorControlDetachDisk},
+    {"JobCancel", virSupervisorControlJobCancel},
 };
 
 void

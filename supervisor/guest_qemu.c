@@ -364,6 +364,19 @@ guestWaitEvent(virDomainLockGuest *base, const char *event, guint64 since,
                            error);
 }
 
+static JsonNode *
+guestWaitEventOf(virDomainLockGuest *base, const virDomainLockEventOf *of,
+                 gint64 deadlineUsec, GCancellable *cancellable, GError **error)
+{
+    virQmpWanted wanted = {
+        .name = of->event, .key = of->key, .value = of->value, .since = of->since};
+
+    if (!virSupervisorGuestCheckQmp(base, deadlineUsec, error))
+        return NULL;
+    return virQmpWaitWanted(toGuest(base)->qmp, &wanted, deadlineUsec, cancellable,
+                            error);
+}
+
 static guint64
 guestEventSerial(virDomainLockGuest *base)
 {
@@ -485,6 +498,7 @@ static const virDomainLockGuestOps guestOps = {
     .command = guestCommand,
     .waitEvent = guestWaitEvent,
     .eventSerial = guestEventSerial,
+    .waitEventOf = guestWaitEventOf,
     .kill = guestKill,
     .reap = guestReap,
     .watch = guestWatch,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * jobs.c: one job at a time, as plain blocking code in a thread of its own.
+ * jobs.c: one job at a time, as plain blocking code in a thread of its own, and a quick one
+ * beside a long one.
  *
  * The end of a job is told to the main loop at a lower priority than what QEMU says, so that
  * the events that a command caused are handled before its caller gets the answer.
@@ -17,7 +18,10 @@ typedef struct {
 
 struct _virSupervisorJobs {
     virJobEntry *current;
-    GQueue waiting; /* virJobEntry */
+    virJobEntry *beside; /* a QUICK one, while current is LONG */
+    GQueue waiting;      /* virJobEntry */
+    virSupervisorJobsText text;
+    gpointer textData;
     void (*idle)(gpointer data);
     gpointer idleData;
 };
@@ -49,7 +53,7 @@ virSupervisorJobsFree(virSupervisorJobs *jobs)
 {
     virJobEntry *entry = NULL;
 
-    g_assert(!jobs->current);
+    g_assert(!jobs->current && !jobs->beside);
     while ((entry = g_queue_pop_head(&jobs->waiting))) {
         g_autoptr(GError) error = g_error_new_literal(
             VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED, "the supervisor of the guest ends");
@@ -63,7 +67,17 @@ virSupervisorJobsFree(virSupervisorJobs *jobs)
 const char *
 virSupervisorJobsCurrent(virSupervisorJobs *jobs)
 {
-    return jobs->current ? jobs->current->job.name : NULL;
+    const virJobEntry *entry = jobs->current ? jobs->current : jobs->beside;
+
+    return entry ? entry->job.name : NULL;
+}
+
+void
+virSupervisorJobsDescribe(virSupervisorJobs *jobs, virSupervisorJobsText text,
+                          gpointer data)
+{
+    jobs->text = text;
+    jobs->textData = data;
 }
 
 static gboolean
@@ -73,11 +87,14 @@ virJobEnded(gpointer data)
     virSupervisorJobs *jobs = entry->jobs;
 
     g_thread_join(entry->thread);
-    jobs->current = NULL;
+    if (jobs->beside == entry)
+        jobs->beside = NULL;
+    else
+        jobs->current = NULL;
     entry->job.done(entry->error, entry->job.data);
     virJobFree(entry);
     virJobsNext(jobs);
-    if (!jobs->current)
+    if (!jobs->current && !jobs->beside)
         jobs->idle(jobs->idleData);
     return G_SOURCE_REMOVE;
 }
@@ -94,19 +111,40 @@ virJobThread(gpointer data)
     return NULL;
 }
 
+/* The next one that may run now, or NULL. What changes leases waits for whatever runs. */
+static virJobEntry *
+virJobsPick(virSupervisorJobs *jobs)
+{
+    if (!jobs->current)
+        return jobs->beside ? NULL : g_queue_pop_head(&jobs->waiting);
+    if (jobs->beside || !(jobs->current->job.flags & VIR_SUPERVISOR_JOB_LONG))
+        return NULL;
+    for (GList *item = jobs->waiting.head; item; item = item->next) {
+        virJobEntry *entry = item->data;
+
+        if (entry->job.flags & VIR_SUPERVISOR_JOB_QUICK) {
+            g_queue_delete_link(&jobs->waiting, item);
+            return entry;
+        }
+    }
+    return NULL;
+}
+
 static void
 virJobsNext(virSupervisorJobs *jobs)
 {
     virJobEntry *entry = NULL;
 
-    if (jobs->current || g_queue_is_empty(&jobs->waiting))
-        return;
-    entry = g_queue_pop_head(&jobs->waiting);
-    if (entry->timer)
-        g_source_remove(entry->timer);
-    entry->timer = 0;
-    jobs->current = entry;
-    entry->thread = g_thread_new("job", virJobThread, entry);
+    while ((entry = virJobsPick(jobs))) {
+        if (entry->timer)
+            g_source_remove(entry->timer);
+        entry->timer = 0;
+        if (jobs->current)
+            jobs->beside = entry;
+        else
+            jobs->current = entry;
+        entry->thread = g_thread_new("job", virJobThread, entry);
+    }
 }
 
 static gboolean
@@ -114,9 +152,11 @@ virJobWaitedEnough(gpointer data)
 {
     virJobEntry *entry = data;
     virSupervisorJobs *jobs = entry->jobs;
+    g_autofree char *text = jobs->text ? jobs->text(jobs->textData) : NULL;
     g_autoptr(GError) error =
-        g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY, "the guest is busy: %s",
-                    virSupervisorJobsCurrent(jobs));
+        g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY, "the guest is busy: %s%s",
+                    text ? text : virSupervisorJobsCurrent(jobs),
+                    text ? "; 'leasehold job' shows and cancels it" : "");
 
     entry->timer = 0;
     g_queue_remove(&jobs->waiting, entry);

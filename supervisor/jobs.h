@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * jobs.h: one job at a time, as plain blocking code in a thread of its own.
+ * jobs.h: one job at a time, as plain blocking code in a thread of its own. Beside a LONG one,
+ * and only there, a QUICK one may run, again one at a time.
  *
  * All calls and callbacks are in the main thread, only the job itself is not. A thread lives
  * as long as its job, so that an idle supervisor has none.
@@ -16,6 +17,14 @@ typedef gboolean (*virSupervisorJobFunc)(gpointer data, GError **error);
 /** @error: NULL on success. Owns what the job left in @data. */
 typedef void (*virSupervisorJobDone)(const GError *error, gpointer data);
 
+typedef enum {
+    VIR_SUPERVISOR_JOB_LONG =
+        1 << 0, /* minutes: it publishes itself by domain_lock/job.h */
+    VIR_SUPERVISOR_JOB_QUICK = 1
+                               << 1 /* changes neither leases nor the description, and is
+                                       * between BesideBegin and BesideEnd */
+} virSupervisorJobFlags;
+
 typedef struct _virSupervisorJob {
     const char *name; /* static string for people: "suspending" */
     virSupervisorJobFunc run;
@@ -23,6 +32,7 @@ typedef struct _virSupervisorJob {
     gpointer data;
     guint waitMsec; /* how long it may wait for its turn before done gets BUSY;
                      * 0: as long as it takes */
+    guint flags;    /* virSupervisorJobFlags */
 } virSupervisorJob;
 
 /** @idle is called whenever the last job is done. */
@@ -33,5 +43,9 @@ void virSupervisorJobsFree(virSupervisorJobs *jobs);
 void virSupervisorJobsAdd(virSupervisorJobs *jobs, const virSupervisorJob *job);
 /** The job that runs, or NULL. */
 const char *virSupervisorJobsCurrent(virSupervisorJobs *jobs);
+/** How a job that runs is called in the message of BUSY; NULL: by its name. g_free. */
+typedef char *(*virSupervisorJobsText)(gpointer data);
+void virSupervisorJobsDescribe(virSupervisorJobs *jobs, virSupervisorJobsText text,
+                               gpointer data);
 
 #endif

@@ -8,6 +8,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/control.c \
 	%D%/control.h \
 	%D%/control_disks.c \
+	%D%/control_jobs.c \
 	%D%/control_methods.c \
 	%D%/drain.c \
 	%D%/drain.h \

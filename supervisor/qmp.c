@@ -401,18 +401,26 @@ virQmpEventSerial(virQmp *qmp)
 }
 
 JsonNode *
+virQmpWaitWanted(virQmp *qmp, virQmpWanted *wanted, gint64 deadlineUsec,
+                 GCancellable *cancellable, GError **error)
+{
+    g_autofree char *what = g_strdup_printf("QEMU's event %s", wanted->name);
+
+    if (!waitCondition(qmp, isFound, wanted, deadlineUsec, cancellable))
+        setWaitError(qmp, what, cancellable, error);
+    else if (wanted->missed)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
+                    "%s may have been missed", what);
+    return wanted->data;
+}
+
+JsonNode *
 virQmpWaitEvent(virQmp *qmp, const char *event, guint64 since, gint64 deadlineUsec,
                 GCancellable *cancellable, GError **error)
 {
     virQmpWanted wanted = {.name = event, .since = since};
-    g_autofree char *what = g_strdup_printf("QEMU's event %s", event);
 
-    if (!waitCondition(qmp, isFound, &wanted, deadlineUsec, cancellable))
-        setWaitError(qmp, what, cancellable, error);
-    else if (wanted.missed)
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
-                    "%s may have been missed", what);
-    return wanted.data;
+    return virQmpWaitWanted(qmp, &wanted, deadlineUsec, cancellable, error);
 }
 
 /* --- the main loop's side ------------------------------------------------------------- */

@@ -14,7 +14,7 @@
 #ifndef LEASEHOLD_SUPERVISOR_QMP_H
 #define LEASEHOLD_SUPERVISOR_QMP_H
 
-#include <json-glib/json-glib.h>
+#include "supervisor/qmp_events.h"
 #include <leasehold/lock_types.h>
 
 typedef struct _virQmp virQmp;
@@ -56,6 +56,11 @@ guint64 virQmpEventSerial(virQmp *qmp);
 JsonNode *virQmpWaitEvent(virQmp *qmp, const char *event, guint64 since,
                           gint64 deadlineUsec, GCancellable *cancellable,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** The same for what is @wanted by name and by a member of its data. */
+JsonNode *virQmpWaitWanted(virQmp *qmp, virQmpWanted *wanted, gint64 deadlineUsec,
+                           GCancellable *cancellable,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** Called in the context's thread, without locks held, for each event in order. */
 typedef void (*virQmpEventFunc)(const char *event, JsonObject *data, gpointer opaque);

@@ -115,14 +115,29 @@ virQmpEventsSerial(const virQmpEvents *events)
     return events->serial;
 }
 
-static const virQmpEvent *
-findEvent(const virQmpEvents *events, const char *name, guint64 since)
+static gboolean
+hasMember(JsonNode *data, const char *key, const char *value)
+{
+    JsonNode *member = json_object_get_member(json_node_get_object(data), key);
+
+    return member && JSON_NODE_HOLDS_VALUE(member) &&
+           json_node_get_value_type(member) == G_TYPE_STRING &&
+           strcmp(json_node_get_string(member), value) == 0;
+}
+
+/* The data of the first event that is wanted, or NULL. */
+static JsonNode *
+findEvent(const virQmpEvents *events, const virQmpWanted *wanted)
 {
     for (GList *at = events->queue.head; at; at = at->next) {
         const virQmpEvent *event = at->data;
+        g_autoptr(JsonNode) data = NULL;
 
-        if (event->serial > since && strcmp(event->name, name) == 0)
-            return event;
+        if (event->serial <= wanted->since || strcmp(event->name, wanted->name) != 0)
+            continue;
+        data = virQmpEventData(event);
+        if (!wanted->key || hasMember(data, wanted->key, wanted->value))
+            return g_steal_pointer(&data);
     }
     return NULL;
 }
@@ -130,11 +145,8 @@ findEvent(const virQmpEvents *events, const char *name, guint64 since)
 gboolean
 virQmpEventsLook(const virQmpEvents *events, virQmpWanted *wanted)
 {
-    const virQmpEvent *event = findEvent(events, wanted->name, wanted->since);
-
-    if (event)
-        wanted->data = virQmpEventData(event);
-    else if (events->lost > wanted->since)
+    wanted->data = findEvent(events, wanted);
+    if (!wanted->data && events->lost > wanted->since)
         wanted->missed = TRUE;
     wanted->since = events->serial;
     return wanted->data || wanted->missed;

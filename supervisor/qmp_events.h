@@ -37,6 +37,8 @@ guint64 virQmpEventsSerial(const virQmpEvents *events);
 /** What a call waits for. */
 typedef struct _virQmpWanted {
     const char *name;
+    const char *key;   /* member of its data that has to be @value; NULL: any event */
+    const char *value;
     guint64 since;   /* everything up to here was looked at */
     JsonNode *data;  /* (out) (transfer full): of the first one */
     gboolean missed; /* (out): it may have been among those that are not kept any more */

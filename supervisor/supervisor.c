@@ -9,6 +9,7 @@
 #include "supervisor/supervisor.h"
 #include "common/fd.h"
 #include "domain_lock/codec.h"
+#include "domain_lock/job.h"
 #include "domain_lock/step.h"
 #include <gio/gunixsocketaddress.h>
 #include <glib-unix.h>
@@ -116,6 +117,7 @@ virSupervisorEnd(virSupervisor *sup)
         g_source_remove(sup->retryTimer);
     sup->retryTimer = 0;
     sup->ending = TRUE;
+    virSupervisorInterruptJob(sup);
     virSupervisorJobsAdd(sup->jobs, &job);
 }
 
@@ -126,6 +128,15 @@ virSupervisorDestroy(virSupervisor *sup, guint flags, GError **error)
         return FALSE;
     virSupervisorCancelStart(sup);
     return TRUE;
+}
+
+void
+virSupervisorInterruptJob(virSupervisor *sup)
+{
+    g_autoptr(GError) none = NULL;
+
+    if (virDomainLockJobAsk(sup->obj, &none))
+        g_message("the job of the guest is cancelled");
 }
 
 void
@@ -410,7 +421,11 @@ void
 virSupervisorAddJob(virSupervisor *sup, const char *name, virSupervisorJobFunc run,
                     virSupervisorJobDone done, gpointer data)
 {
-    virSupervisorJob job = {name, run, done, data, VIR_SUPERVISOR_JOB_WAIT_MSEC};
+    virSupervisorJob job = {.name = name,
+                            .run = run,
+                            .done = done,
+                            .data = data,
+                            .waitMsec = VIR_SUPERVISOR_JOB_WAIT_MSEC};
 
     virSupervisorJobsAdd(sup->jobs, &job);
 }
@@ -445,9 +460,18 @@ virSupervisorSignal(gint fd, GIOCondition condition, gpointer data)
               info.ssi_pid);
     sup->told = TRUE;
     virSupervisorCancelStart(sup);
+    virSupervisorInterruptJob(sup);
     if (!virSupervisorJobsCurrent(sup->jobs))
         g_main_loop_quit(sup->loop);
     return G_SOURCE_CONTINUE;
+}
+
+static char *
+virSupervisorJobText(gpointer data)
+{
+    virSupervisor *sup = data;
+
+    return virDomainLockJobText(sup->obj);
 }
 
 virSupervisor *
@@ -459,6 +483,7 @@ virSupervisorNew(virDomainLockObj *obj, virSupervisorStarter *starter)
     sup->loop = g_main_loop_new(NULL, FALSE);
     sup->obj = obj;
     sup->jobs = virSupervisorJobsNew(virSupervisorIdle, sup);
+    virSupervisorJobsDescribe(sup->jobs, virSupervisorJobText, sup);
     sup->starter = starter;
     sup->startCancellable = g_cancellable_new();
     sigemptyset(&signals);

@@ -32,6 +32,8 @@ void virSupervisorAddJobOf(virSupervisor *sup, const virSupervisorJob *job);
 /** Kills QEMU at once; a start that runs is cancelled. The end follows. */
 gboolean virSupervisorDestroy(virSupervisor *sup, guint flags,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** A job that takes long is asked to undo itself, if there is one. */
+void virSupervisorInterruptJob(virSupervisor *sup);
 /** A start that runs comes to nothing. */
 void virSupervisorCancelStart(virSupervisor *sup);
 /** Forces the guest off in @timeoutSec; 0: does not (any more). */

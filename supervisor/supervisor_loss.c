@@ -23,6 +23,7 @@ virLossBegins(virSupervisor *sup, const char *detail, const char *why)
 {
     virDomainLockObjEmit(virSupervisorGetObj(sup), "LEASE_LOST", detail, why);
     virSupervisorCancelStart(sup);
+    virSupervisorInterruptJob(sup);
 }
 
 static void

@@ -65,6 +65,7 @@ static void
 virToolShowPrint(const virDomainLockInfo *info)
 {
     g_autofree char *state = virToolGuestState(info);
+    g_autofree char *job = virToolJobText(info);
     g_autofree char *plugin =
         info->hostName ? g_strdup_printf("%s, host '%s'", info->plugin, info->hostName)
                        : g_strdup(info->plugin);
@@ -72,7 +73,7 @@ virToolShowPrint(const virDomainLockInfo *info)
     virToolField("Name:", info->name);
     virToolField("UUID:", info->uuid);
     virToolField("State:", state);
-    virToolField("Job:", info->job);
+    virToolField("Job:", job);
     virToolField("Message:", info->message);
     virToolShowTimes(info);
     virToolShowProcesses(info);

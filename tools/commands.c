@@ -40,6 +40,10 @@ const virToolCommand virToolCommands[] = {
      virToolCmdSuspend},
     {"resume", "GUEST", "let a suspended guest go on", NULL, 0, virToolCmdResume},
     {"reset", "GUEST", "press a guest's reset button", NULL, 0, virToolCmdReset},
+    {"job", "GUEST", "what is being done with a guest, and how far it is",
+     "Shows the job that takes long: a copy, a migration. Suspend, resume, reset, shutdown "
+     "and destroy work\nbeside it; what changes disks waits for it.",
+     0, virToolCmdJob},
     {"attach-disk", "GUEST FILE.xml | GUEST --source PATH --target DEV",
      "give a running guest one more disk",
      "The disk is a <disk> element in FILE.xml (\"-\": standard input), or what the "

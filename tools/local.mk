@@ -12,6 +12,7 @@ leasehold_SOURCES = \
 	%D%/cmd_help.c \
 	%D%/cmd_host.c \
 	%D%/cmd_identify.c \
+	%D%/cmd_job.c \
 	%D%/cmd_list.c \
 	%D%/cmd_plugin.c \
 	%D%/cmd_reset.c \

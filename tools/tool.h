@@ -85,6 +85,7 @@ int virToolCmdDestroy(virTool *tool);
 int virToolCmdSuspend(virTool *tool);
 int virToolCmdResume(virTool *tool);
 int virToolCmdReset(virTool *tool);
+int virToolCmdJob(virTool *tool);
 int virToolCmdAttachDisk(virTool *tool);
 int virToolCmdDetachDisk(virTool *tool);
 int virToolCmdWho(virTool *tool);
@@ -251,6 +252,8 @@ virDomainLock *virToolGuest(virTool *tool,
                             const char *nameOrUuid) G_GNUC_WARN_UNUSED_RESULT;
 /** The text of a description, or NULL. @path "-": standard input. */
 char *virToolReadXml(const char *path, GError **error);
+/** The members job, job_detail, job_started, job_done and job_total. */
+void virToolJsonJob(JsonBuilder *builder, const virDomainLockInfo *info);
 void virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info);
 /** The result of an act on a guest: a sentence, or the guest as JSON. */
 int virToolReportGuest(virTool *tool, virDomainLock *dom, const char *sentence);
@@ -259,6 +262,8 @@ typedef gboolean (*virToolGuestFunc)(virDomainLock *dom, GError **error);
 int virToolGuestAct(virTool *tool, virToolGuestFunc act, const char *sentence);
 /** "running (shutdown requested)". */
 char *virToolGuestState(const virDomainLockInfo *info);
+/** "copying a disk (vda): 42 %, 1.3 GiB of 3.0 GiB, for 12 s"; NULL: no job. */
+char *virToolJobText(const virDomainLockInfo *info);
 /** How QEMU ended: "exit status 1", "killed by signal 9 (Killed)"; NULL: not known. */
 char *virToolExitText(int waitStatus);
 

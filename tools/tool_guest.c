@@ -109,6 +109,35 @@ virToolJsonLease(JsonBuilder *builder, const virLockLease *lease)
     json_builder_end_object(builder);
 }
 
+char *
+virToolJobText(const virDomainLockInfo *info)
+{
+    GString *text = NULL;
+
+    if (!info->job)
+        return NULL;
+    text = g_string_new(info->job);
+    if (info->jobDetail)
+        g_string_append_printf(text, " (%s)", info->jobDetail);
+    if (info->jobTotal > 0) {
+        g_autofree char *done =
+            g_format_size_full((guint64)info->jobDone, G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *total =
+            g_format_size_full((guint64)info->jobTotal, G_FORMAT_SIZE_IEC_UNITS);
+
+        g_string_append_printf(
+            text, ": %d %%, %s of %s",
+            (int)(100.0 * (double)info->jobDone / (double)info->jobTotal), done, total);
+    }
+    if (info->jobStartedUsec != 0) {
+        gint64 spent = (g_get_real_time() - info->jobStartedUsec) / G_USEC_PER_SEC;
+        g_autofree char *span = virToolFormatSpan(MAX(spent, 0));
+
+        g_string_append_printf(text, ", for %s", span);
+    }
+    return g_string_free(text, FALSE);
+}
+
 /* Exactly one of the two is a number, or both are null: running, or nobody saw the end. */
 static void
 virToolJsonWaitStatus(JsonBuilder *builder, int waitStatus)
@@ -119,6 +148,16 @@ virToolJsonWaitStatus(JsonBuilder *builder, int waitStatus)
                      known && WIFEXITED(waitStatus) ? WEXITSTATUS(waitStatus) : -1);
     virToolJsonKnown(builder, "exit_signal",
                      known && WIFSIGNALED(waitStatus) ? WTERMSIG(waitStatus) : -1);
+}
+
+void
+virToolJsonJob(JsonBuilder *builder, const virDomainLockInfo *info)
+{
+    virToolJsonString(builder, "job", info->job);
+    virToolJsonString(builder, "job_detail", info->jobDetail);
+    virToolJsonTime(builder, "job_started", info->jobStartedUsec);
+    virToolJsonKnown(builder, "job_done", info->jobStartedUsec != 0 ? info->jobDone : -1);
+    virToolJsonKnown(builder, "job_total", info->jobTotal > 0 ? info->jobTotal : -1);
 }
 
 void
@@ -141,7 +180,7 @@ virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info)
     virToolJsonTime(builder, "ended", info->endedUsec);
     virToolJsonTime(builder, "deadline", info->deadlineUsec);
     virToolJsonWaitStatus(builder, info->waitStatus);
-    virToolJsonString(builder, "job", info->job);
+    virToolJsonJob(builder, info);
     virToolJsonString(builder, "message", info->message);
     virToolJsonString(builder, "log", info->logPath);
     json_builder_set_member_name(builder, "leases");

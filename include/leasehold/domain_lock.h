@@ -70,6 +70,10 @@ typedef struct _virDomainLockInfo {
     char *message;       /* why it failed or paused; NULL */
     char *logPath;       /* QEMU's stderr */
     GPtrArray *leases;   /* virLockLease */
+    char *jobDetail;     /* what the job is about: "vda", a host's name; NULL */
+    gint64 jobStartedUsec; /* wall clock; 0: no job that takes long */
+    gint64 jobDone;        /* bytes */
+    gint64 jobTotal;       /* bytes; 0: not known; may grow while the guest writes */
 } virDomainLockInfo;
 void virDomainLockInfoFree(virDomainLockInfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockInfo, virDomainLockInfoFree)
@@ -180,6 +184,15 @@ gboolean virDomainLockAttachDisk(virDomainLock *dom, const char *xml, guint flag
  */
 gboolean virDomainLockDetachDisk(virDomainLock *dom, const char *target, guint timeoutSec,
                                  guint flags, GError **error);
+
+/**
+ * virDomainLockJobCancel:
+ *
+ * Asks the job that takes long (virDomainLockInfo.job, with jobStartedUsec set) to undo itself
+ * and end, and returns when it has. STATE: there is none, or it is too late: it is being
+ * completed. That call of the library which waits for the job fails with CANCELLED.
+ */
+gboolean virDomainLockJobCancel(virDomainLock *dom, GError **error);
 
 /** Waits until the guest has ended. TRUE with *info (may be NULL) set. */
 gboolean virDomainLockWait(virDomainLock *dom, virDomainLockInfo **info,

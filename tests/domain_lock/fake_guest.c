@@ -70,6 +70,13 @@ fakeWaitEvent(virDomainLockGuest *guest, const char *event, guint64 since,
     return fakeCall("waitEvent", error) ? json_node_new(JSON_NODE_OBJECT) : NULL;
 }
 
+static JsonNode *
+fakeWaitEventOf(virDomainLockGuest *guest, const virDomainLockEventOf *wanted,
+                gint64 deadlineUsec, GCancellable *cancellable, GError **error)
+{
+    return fakeCall("waitEventOf", error) ? json_node_new(JSON_NODE_OBJECT) : NULL;
+}
+
 static guint64
 fakeEventSerial(virDomainLockGuest *guest)
 {
@@ -121,6 +128,7 @@ static const virDomainLockGuestOps fakeOps = {
     .command = fakeCommand,
     .waitEvent = fakeWaitEvent,
     .eventSerial = fakeEventSerial,
+    .waitEventOf = fakeWaitEventOf,
     .kill = fakeKill,
     .reap = fakeReap,
     .watch = fakeWatch,

@@ -17,6 +17,13 @@ TESTS += %D%/test-qmp
 %C%_test_qmp_SOURCES = %D%/test-qmp.c
 %C%_test_qmp_LDADD = $(supervisor_test_ldadd)
 
+check_PROGRAMS += %D%/test-jobs
+TESTS += %D%/test-jobs
+%C%_test_jobs_SOURCES = %D%/test-jobs.c
+%C%_test_jobs_LDADD = supervisor/libsupervisor.la domain_lock/libdomain_lock_core.la \
+	lock_manager/liblock_manager_core.la common/libcommon.la \
+	$(JSON_LIBS) $(XML_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+
 check_PROGRAMS += %D%/test-drain %D%/test-watch
 TESTS += %D%/test-drain %D%/test-watch
 %C%_test_drain_SOURCES = %D%/test-drain.c %D%/guest_fixture.c %D%/guest_fixture.h
