@@ -117,6 +117,7 @@ has() {
     root) [ "$(id -u)" = 0 ] ;;
     qemu) has qemu-system-x86_64 ;;
     payload) [ -f "$top_builddir/tests/payload/payload.img" ] ;;
+    linux-guest) linux_guest ;;
     direct-io) direct_dir >/dev/null ;;
     namespaces) has root && timeout 10 "${UNSHARE[@]}" true 2>/dev/null ;;
     fuse) [ -r /dev/fuse ] && [ -w /dev/fuse ] ;;
@@ -128,8 +129,15 @@ has() {
 requires() {
     local thing
     for thing; do
-        has "$thing" || skip_all "this machine has no usable $thing"
+        has "$thing" || skip_all "this machine has no usable $thing${linux_why:+ ($linux_why)}"
     done
+}
+
+# linux_guest: makes the Linux guest (tests/payload/linux) once for all tests; $linux_dir then
+# has its kernel and initramfs. LEASEHOLD_TEST_LINUX names a folder to keep it in.
+linux_guest() {
+    linux_dir=${LEASEHOLD_TEST_LINUX:-$top_builddir/tests/payload/linux-guest}
+    linux_why=$("$top_srcdir/tests/payload/linux/build" "$linux_dir" 2>&1)
 }
 
 # direct_dir: prints a fresh folder (removed at exit) on a file system with O_DIRECT, which

@@ -73,5 +73,63 @@ guest_xml() {
 XML
 }
 
+# linux_xml NAME UUID IMG [WORDS]: a description of the Linux guest (requires linux-guest), with
+# WORDS added to its command line. It says what it does in $TEST_TMP/NAME.said and takes
+# commands from $TEST_TMP/NAME.tell. $linux_domain and $linux_devices are more elements of
+# <domain> and <devices>.
+linux_domain= linux_devices=
+linux_xml() {
+    cat <<XML
+<domain type='qemu'>
+  <name>$1</name>
+  <uuid>$2</uuid>
+  <memory unit='MiB'>160</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>
+    <kernel>$linux_dir/vmlinuz</kernel>
+    <initrd>$linux_dir/initrd</initrd>
+    <cmdline>console=ttyS0 quiet nokaslr mitigations=off tsc=reliable ${4:-}</cmdline>
+  </os>
+  <features><acpi/></features>
+  $linux_domain
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw' cache='none'/>
+      <source file='$3'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <serial type='file'><source path='$TEST_TMP/$1.said'/><target port='0'/></serial>
+    <serial type='unix'>
+      <source mode='bind' path='$TEST_TMP/$1.tell'/><target port='1'/>
+    </serial>
+    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+    $linux_devices
+  </devices>
+</domain>
+XML
+}
+
+# linux_says NAME SEC TEXT [N]: waits until it has said so (the N-th time).
+linux_says() { wait_until "$2" _linux_said "$1" "$3" "${4:-1}"; }
+_linux_said() { [ "$(grep -acF -- "$2" "$TEST_TMP/$1.said")" -ge "$3" ]; }
+linux_ready() { linux_says "$1" 60 "guest: ready" "${2:-1}"; }
+
+# linux_tell NAME COMMAND: a line for its shell.
+linux_tell() {
+    python3 - "$TEST_TMP/$1.tell" "$2" <<'PY'
+import socket, sys
+with socket.socket(socket.AF_UNIX) as s:
+    s.connect(sys.argv[1])
+    s.sendall(sys.argv[2].encode() + b"\n")
+    s.shutdown(socket.SHUT_WR)
+    s.settimeout(1)
+    try:
+        s.recv(1)  # the last byte may still be in QEMU's FIFO
+    except TimeoutError:
+        pass
+PY
+}
+
 # qmp SOCKET STEP...
 qmp() { python3 "$top_srcdir/tests/lib/qmp.py" "$@"; }

@@ -4,6 +4,13 @@
 # built and what needs it is skipped by name ("this machine has no usable payload").
 
 EXTRA_DIST += %D%/payload.S
+# The Linux guest is made when a test asks for it, of packages that may have to be fetched.
+dist_check_SCRIPTS += %D%/linux/build
+EXTRA_DIST += %D%/linux/init %D%/linux/power-button %D%/linux/shutdown
+clean-local: clean-linux-guest
+.PHONY: clean-linux-guest
+clean-linux-guest:
+	-rm -rf %D%/linux-guest
 
 if PAYLOAD
 noinst_PROGRAMS += %D%/payload-check %D%/payload-watch
@@ -27,5 +34,6 @@ CLEANFILES += %D%/payload.o %D%/payload.bin %D%/payload.img
 	$(AM_V_GEN)cp %D%/payload.bin $@.tmp && truncate -s $$(((2048 + 65536) * 512)) $@.tmp && \
 	mv $@.tmp $@
 
-dist_check_SCRIPTS += %D%/test-payload-boots.sh %D%/test-payload-judges.sh
-TESTS += %D%/test-payload-boots.sh %D%/test-payload-judges.sh
+dist_check_SCRIPTS += %D%/test-payload-boots.sh %D%/test-payload-judges.sh \
+	%D%/test-linux-guest.sh
+TESTS += %D%/test-payload-boots.sh %D%/test-payload-judges.sh %D%/test-linux-guest.sh
