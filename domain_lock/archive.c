@@ -93,9 +93,9 @@ virArchiveReadEvents(const char *path, GPtrArray *events, GError **error)
 /* --- last state -------------------------------------------------------------------------- */
 
 static char *
-virArchiveInfoPath(const char *stateDir, const char *uuid)
+virArchivePath(const char *stateDir, const char *uuid, const char *suffix)
 {
-    g_autofree char *file = g_strconcat(uuid, ".json", NULL);
+    g_autofree char *file = g_strconcat(uuid, suffix, NULL);
 
     return g_build_filename(stateDir, "guests", file, NULL);
 }
@@ -104,7 +104,7 @@ gboolean
 virArchiveSaveInfo(const char *stateDir, const virDomainLockInfo *info, GError **error)
 {
     g_autofree char *dir = g_build_filename(stateDir, "guests", NULL);
-    g_autofree char *path = virArchiveInfoPath(stateDir, info->uuid);
+    g_autofree char *path = virArchivePath(stateDir, info->uuid, ".json");
     g_autoptr(JsonObject) object = json_object_new();
     g_autofree char *text = NULL;
 
@@ -119,7 +119,7 @@ virArchiveSaveInfo(const char *stateDir, const virDomainLockInfo *info, GError *
 virDomainLockInfo *
 virArchiveLoadInfo(const char *stateDir, const char *uuid)
 {
-    g_autofree char *path = virArchiveInfoPath(stateDir, uuid);
+    g_autofree char *path = virArchivePath(stateDir, uuid, ".json");
     g_autofree char *text = NULL;
     g_autoptr(JsonObject) object = NULL;
 
@@ -127,6 +127,25 @@ virArchiveLoadInfo(const char *stateDir, const char *uuid)
         return NULL;
     object = virDomainLockJsonParse(text, -1, NULL);
     return object ? virDomainLockInfoFromJson(object) : NULL;
+}
+
+gboolean
+virArchiveSaveDescription(const char *stateDir, const char *uuid, const char *xml,
+                          GError **error)
+{
+    g_autofree char *path = virArchivePath(stateDir, uuid, ".xml");
+
+    return virFileReplace(path, xml, error);
+}
+
+char *
+virArchiveLoadDescription(const char *stateDir, const char *uuid)
+{
+    g_autofree char *path = virArchivePath(stateDir, uuid, ".xml");
+    char *xml = NULL;
+
+    (void)g_file_get_contents(path, &xml, NULL, NULL);
+    return xml;
 }
 
 GPtrArray *

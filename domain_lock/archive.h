@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * archive.h: what outlives a guest, in state_dir: history/<uuid>.jsonl (one event a line),
- * guests/<uuid>.json (its last state, for "list --all") and log/ (QEMU's words).
+ * guests/<uuid>.json (its last state, for "list --all"), guests/<uuid>.xml (its last
+ * description) and log/ (QEMU's words).
  */
 #ifndef LEASEHOLD_DOMAIN_LOCK_ARCHIVE_H
 #define LEASEHOLD_DOMAIN_LOCK_ARCHIVE_H
@@ -23,6 +24,12 @@ gboolean virArchiveSaveInfo(const char *stateDir, const virDomainLockInfo *info,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** NULL if there is none. */
 virDomainLockInfo *virArchiveLoadInfo(const char *stateDir, const char *uuid);
+/** guests/<uuid>.xml: the description beside the last state. */
+gboolean virArchiveSaveDescription(const char *stateDir, const char *uuid,
+                                   const char *xml,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** NULL if there is none. */
+char *virArchiveLoadDescription(const char *stateDir, const char *uuid);
 /** Uuids of all guests with a last state (strings). */
 GPtrArray *virArchiveListUuids(const char *stateDir);
 

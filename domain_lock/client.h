@@ -54,4 +54,12 @@ gboolean virDomainLockCallJob(virDomainLock *dom, const char *method,
 virDomainLockInfo *virDomainLockCallInfo(virDomainLock *dom,
                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** @interface: the one that has @method. */
+GVariant *virDomainLockCallReply(virDomainLock *dom, const char *interface,
+                                 const char *method, GVariant *parameters,
+                                 gint timeoutMsec,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** What the guest's supervisor, or the last one, has kept; NULL: nothing. */
+char *virDomainLockReadDescription(virDomainLock *dom);
+
 #endif

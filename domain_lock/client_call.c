@@ -16,9 +16,6 @@
 /* Longer than the supervisor takes to give up a Destroy, so that its words arrive. */
 #define CALL_DESTROY_MSEC 40000
 #define CALL_INFO_MSEC 5000
-/* Longer than the supervisor takes to attach a disk and to undo that. */
-#define CALL_DISK_MSEC 120000
-#define CALL_MAX_SEC 1000000
 
 /* --- connecting --------------------------------------------------------------------- */
 
@@ -99,9 +96,9 @@ virDomainLockConnect(virDomainLock *dom, GError **error)
     return NULL;
 }
 
-static GVariant *
-virCallReply(virDomainLock *dom, const char *interface, const char *method,
-             GVariant *parameters, gint timeoutMsec, GError **error)
+GVariant *
+virDomainLockCallReply(virDomainLock *dom, const char *interface, const char *method,
+                       GVariant *parameters, gint timeoutMsec, GError **error)
 {
     g_autoptr(GVariant) arguments = parameters ? g_variant_ref_sink(parameters) : NULL;
     g_autoptr(GDBusConnection) connection = virDomainLockConnect(dom, error);
@@ -123,7 +120,8 @@ virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,
                   gint timeoutMsec, GError **error)
 {
     g_autoptr(GVariant) reply =
-        virCallReply(dom, "io.leasehold.Guest1", method, parameters, timeoutMsec, error);
+        virDomainLockCallReply(dom, "io.leasehold.Guest1", method, parameters,
+                               timeoutMsec, error);
 
     return reply != NULL;
 }
@@ -132,8 +130,9 @@ virDomainLockInfo *
 virDomainLockCallInfo(virDomainLock *dom, GError **error)
 {
     g_autoptr(GVariant) reply =
-        virCallReply(dom, "org.freedesktop.DBus.Properties", "GetAll",
-                     g_variant_new("(s)", "io.leasehold.Guest1"), CALL_INFO_MSEC, error);
+        virDomainLockCallReply(dom, "org.freedesktop.DBus.Properties", "GetAll",
+                               g_variant_new("(s)", "io.leasehold.Guest1"),
+                               CALL_INFO_MSEC, error);
     g_autoptr(GVariant) properties = NULL;
 
     if (!reply)
@@ -198,26 +197,6 @@ virDomainLockReset(virDomainLock *dom, GError **error)
     return virDomainLockCall(dom, "Reset", NULL, CALL_MSEC, error);
 }
 
-/* --- disks --------------------------------------------------------------------------------- */
-
-gboolean
-virDomainLockAttachDisk(virDomainLock *dom, const char *xml, guint flags, GError **error)
-{
-    return virDomainLockCall(dom, "AttachDisk", g_variant_new("(su)", xml, flags),
-                             CALL_DISK_MSEC, error);
-}
-
-gboolean
-virDomainLockDetachDisk(virDomainLock *dom, const char *target, guint timeoutSec,
-                        guint flags, GError **error)
-{
-    guint patience = MIN(timeoutSec, CALL_MAX_SEC) * 1000 + CALL_DISK_MSEC;
-
-    return virDomainLockCall(dom, "DetachDisk",
-                             g_variant_new("(suu)", target, timeoutSec, flags),
-                             (gint)patience, error);
-}
-
 /* --- destroy, with or without a supervisor ----------------------------------------------- */
 
 static void
@@ -227,6 +206,7 @@ virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status)
     virDomainLockInfo *info = status->info;
     g_autoptr(virDomainLockEvent) event = virDomainLockEventNew(
         dom->name, dom->uuid, "STOPPED", "destroyed", "it had no supervisor");
+    g_autofree char *xml = virDomainLockReadDescription(dom);
     g_autoptr(GError) why = NULL;
 
     info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
@@ -237,6 +217,7 @@ virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status)
     info->waitStatus = -1;
     g_ptr_array_set_size(info->leases, 0);
     if (!virArchiveSaveInfo(stateDir, info, &why) ||
+        (xml && !virArchiveSaveDescription(stateDir, dom->uuid, xml, &why)) ||
         !virArchiveAddEvent(stateDir, event, &why))
         g_debug("the end of guest '%s' is not recorded: %s", dom->name, why->message);
 }

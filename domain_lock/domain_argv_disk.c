@@ -4,7 +4,8 @@
  *
  * The whole backing chain is spelled out as it was read, with node names of ours
  * ("vda-0-storage", "vda-0-format", "vda-1-storage", ...), so that QEMU opens nothing that it
- * finds in a header by itself.
+ * finds in a header by itself. The number is the image's, not its place: an image that comes
+ * while the guest runs (another medium, an overlay) has a name beside those that go.
  */
 #include "config.h"
 #include "domain_lock/domain_argv.h"
@@ -68,10 +69,13 @@ virArgvFormatNode(virArgv *argv, const virDomainDisk *disk, guint i, gboolean re
 {
     const virImage *image = g_ptr_array_index(disk->chain->images, i);
     gboolean top = i == 0, bottom = i + 1 == disk->chain->images->len;
-    g_autofree char *node = g_strdup_printf("%s-%u-format", disk->target, i);
-    g_autofree char *file = g_strdup_printf("%s-%u-storage", disk->target, i);
-    g_autofree char *data = g_strdup_printf("%s-%u-data", disk->target, i);
-    g_autofree char *below = g_strdup_printf("%s-%u-format", disk->target, i + 1);
+    g_autofree char *node = virDomainNodeName(disk, image, "format");
+    g_autofree char *file = virDomainNodeName(disk, image, "storage");
+    g_autofree char *data = virDomainNodeName(disk, image, "data");
+    g_autofree char *below =
+        bottom ? NULL
+               : virDomainNodeName(disk, g_ptr_array_index(disk->chain->images, i + 1),
+                                   "format");
     JsonObject *object = json_object_new();
 
     json_object_set_string_member(object, "driver", image->format);
@@ -100,8 +104,8 @@ virArgvDiskNodes(virArgv *argv, const virDomainDisk *disk)
         const virImage *image = g_ptr_array_index(disk->chain->images, i);
         gboolean readOnly = i > 0 || disk->readOnly;
         gboolean direct = virDomainDiskIsDirect(argv->def, disk) && image->directIo;
-        g_autofree char *storage = g_strdup_printf("%s-%u-storage", disk->target, i);
-        g_autofree char *data = g_strdup_printf("%s-%u-data", disk->target, i);
+        g_autofree char *storage = virDomainNodeName(disk, image, "storage");
+        g_autofree char *data = virDomainNodeName(disk, image, "data");
 
         virArgvFileNode(argv, image->path, image->isBlock, storage, readOnly, direct,
                         disk);
@@ -226,8 +230,12 @@ virDiskCommon(GString *opts, const virDomainDisk *disk)
     gboolean writeCache = !disk->cache || !(g_str_equal(disk->cache, "writethrough") ||
                                             g_str_equal(disk->cache, "directsync"));
 
-    if (disk->path)
-        g_string_append_printf(opts, ",drive=%s-0-format", disk->target);
+    if (disk->chain) {
+        g_autofree char *top =
+            virDomainNodeName(disk, g_ptr_array_index(disk->chain->images, 0), "format");
+
+        g_string_append_printf(opts, ",drive=%s", top);
+    }
     virOpt(opts, "id", disk->dev.id);
     if (disk->device == VIR_DOMAIN_DISK_FLOPPY)
         return;

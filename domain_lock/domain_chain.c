@@ -118,10 +118,39 @@ virDomainAddDiskResources(virDomainDef *def, const virDomainDisk *disk)
             resource->flags = virDomainResourceFlagsOf(disk, i);
             resource->depth = i;
             resource->directIo = virDomainDiskIsDirect(def, disk) && image->directIo;
-            resource->node =
-                g_strdup_printf("%s-%u-%s", disk->target, i, data ? "data" : "storage");
+            resource->node = virDomainNodeName(disk, image, data ? "data" : "storage");
         }
     }
+}
+
+char *
+virDomainNodeName(const virDomainDisk *disk, const virImage *image, const char *layer)
+{
+    return g_strdup_printf("%s-%u-%s", disk->target, image->node, layer);
+}
+
+/* A description that was written while the guest ran states the numbers of all its nodes; one
+ * that does not, or states one twice, has them counted. */
+static void
+virDomainNumberNodes(virDomainDisk *disk)
+{
+    GPtrArray *images = disk->chain->images;
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
+    g_autofree guint *numbers = g_new0(guint, images->len);
+
+    if (images->len != disk->backing->len + 1)
+        return;
+    for (guint i = 0; i < images->len; i++) {
+        guint64 index =
+            i == 0 ? disk->index
+                   : ((virDomainBacking *)g_ptr_array_index(disk->backing, i - 1))->index;
+
+        if (index == 0 || !g_hash_table_add(seen, GUINT_TO_POINTER((guint)index)))
+            return;
+        numbers[i] = (guint)index - 1;
+    }
+    for (guint i = 0; i < images->len; i++)
+        ((virImage *)g_ptr_array_index(images, i))->node = numbers[i];
 }
 
 static gboolean
@@ -136,6 +165,7 @@ virDomainReadDisk(virDomainDef *def, virDomainDisk *disk, GCancellable *cancella
     disk->chain = virImageChainRead(disk->path, disk->format, what, cancellable, error);
     if (!disk->chain || !virDomainCheckDiskChain(def, disk, what, error))
         return FALSE;
+    virDomainNumberNodes(disk);
     virDomainAddDiskResources(def, disk);
     return TRUE;
 }
@@ -307,6 +337,72 @@ virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable, GError **er
 }
 
 /* --- one disk of a running guest ------------------------------------------------------------- */
+
+guint
+virDomainDefNextNode(const virDomainDef *def, const char *target)
+{
+    const virImageChain *chain = virDomainDefGetDiskChain(def, target);
+    guint next = 0;
+
+    for (guint i = 0; chain && i < chain->images->len; i++)
+        next =
+            MAX(next, ((const virImage *)g_ptr_array_index(chain->images, i))->node + 1);
+    return next;
+}
+
+const virImageChain *
+virDomainDefGetDiskChain(const virDomainDef *def, const char *target)
+{
+    const virDomainDisk *disk = virDomainFindDisk(def, target);
+
+    return disk ? disk->chain : NULL;
+}
+
+/* What the description says of the chain, so that reading it again finds the same. */
+static void
+virDomainStateChain(virDomainDisk *disk)
+{
+    const virImage *top;
+
+    g_ptr_array_set_size(disk->backing, 0);
+    disk->backingComplete = disk->chain != NULL;
+    g_clear_pointer(&disk->path, g_free);
+    disk->index = 0;
+    if (!disk->chain)
+        return;
+    top = g_ptr_array_index(disk->chain->images, 0);
+    disk->path = g_strdup(top->path);
+    disk->index = top->node + 1;
+    disk->isBlock = top->isBlock;
+    g_free(disk->format);
+    disk->format = g_strdup(top->format);
+    for (guint i = 1; i < disk->chain->images->len; i++) {
+        const virImage *image = g_ptr_array_index(disk->chain->images, i);
+        virDomainBacking *backing = g_new0(virDomainBacking, 1);
+
+        backing->path = g_strdup(image->path);
+        backing->format = g_strdup(image->format);
+        backing->index = image->node + 1;
+        g_ptr_array_add(disk->backing, backing);
+    }
+}
+
+void
+virDomainDefSetDiskChain(virDomainDef *def, const char *target, virImageChain *chain)
+{
+    virDomainDisk *disk = virDomainFindDisk(def, target);
+    virDomainResource *resource;
+
+    while ((resource = virDomainDefFirstOfDisk(def, target)))
+        virDomainDefDropResource(def, resource);
+    if (disk->chain != chain)
+        virImageChainFree(disk->chain);
+    disk->chain = chain;
+    virDomainStateChain(disk);
+    if (chain)
+        virDomainAddDiskResources(def, disk);
+    virDomainUpdateFingerprint(def);
+}
 
 gboolean
 virDomainDefReadDiskChain(virDomainDef *def, const char *target,

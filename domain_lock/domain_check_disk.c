@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* Node names are made of it ("vda-200-storage") and QEMU's limit for them is 31. */
+/* Node names are made of it ("vda-200-storage"), see VIR_DOMAIN_MAX_NODE. */
 #define VIR_DOMAIN_MAX_TARGET 15
 
 /* "<prefix><letters>", letters counted like the columns of a table: a..z, aa, ab, ... */

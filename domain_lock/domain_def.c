@@ -164,6 +164,7 @@ virDomainDefFree(virDomainDef *def)
         g_ptr_array_unref(*virDomainListOf(def, i));
     g_clear_pointer(&def->balloon, virDomainBalloonFree);
     g_clear_pointer(&def->tpm, virDomainTpmFree);
+    g_clear_pointer(&def->doc, xmlFreeDoc);
     g_strfreev(def->foreignArgv);
     g_free(def->fingerprint);
     virDomainFreeStrings(def, virDomainDefStrings, G_N_ELEMENTS(virDomainDefStrings));
@@ -196,6 +197,7 @@ virDomainDefParseXML(const char *xml, gssize len, guint flags, GError **error)
     if (!doc || !virDomainParseDomain(xmlDocGetRootElement(doc), def, error) ||
         !virDomainCheck(def, error) || !virDomainAssignAddresses(def, error))
         return NULL;
+    def->doc = g_steal_pointer(&doc);
     return g_steal_pointer(&def);
 }
 

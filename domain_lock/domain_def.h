@@ -10,6 +10,7 @@
 #define LEASEHOLD_DOMAIN_LOCK_DOMAIN_DEF_H
 
 #include <json-glib/json-glib.h>
+#include "image_chain.h"
 #include <leasehold/domain_lock.h>
 
 typedef struct _virDomainDef virDomainDef;
@@ -109,6 +110,18 @@ gboolean virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable,
  */
 GPtrArray *virDomainDefGetResources(const virDomainDef *def);
 
+/**
+ * virDomainDefFormatXML: the description as it is now, with all that it left open as it was
+ * decided: read anew, on any host, it describes the same machine, with the same ids and
+ * addresses, chains (after ReadChains) and names of nodes. UNSUPPORTED: a foreign command
+ * line. Worker thread. Free: g_free.
+ */
+char *virDomainDefFormatXML(virDomainDef *def, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** "pc" means another machine in each version of QEMU; what it means in the one that runs
+ * the guest can be put in its place. NULL: a foreign command line. */
+const char *virDomainDefGetMachine(const virDomainDef *def);
+void virDomainDefSetMachine(virDomainDef *def, const char *machine);
+
 /* --- disks that come and go while the guest runs; worker thread, after ReadChains ------------ */
 
 /**
@@ -131,6 +144,18 @@ const char *virDomainDefGetDiskId(const virDomainDef *def, const char *target,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The other way; NULL: no disk of ours has this id. */
 const char *virDomainDefFindDiskById(const virDomainDef *def, const char *id);
+/** The images of a disk, the top one first; NULL: no medium. Owned by @def. */
+const virImageChain *virDomainDefGetDiskChain(const virDomainDef *def,
+                                              const char *target);
+/** A number for the nodes of an image that comes to this disk. */
+guint virDomainDefNextNode(const virDomainDef *def, const char *target);
+/**
+ * virDomainDefSetDiskChain: the disk consists of these images from now on (a new overlay, a
+ * pivot, a commit, another medium; NULL: none), each with the number of its nodes, and needs
+ * what they need. Takes @chain. Follow it with virDomainLockObjUpdateDescription.
+ */
+void virDomainDefSetDiskChain(virDomainDef *def, const char *target,
+                              virImageChain *chain);
 /** The first thing that the disk still needs (owned by @def), or NULL; and one less. */
 virDomainResource *virDomainDefFirstOfDisk(const virDomainDef *def, const char *target);
 void virDomainDefDropResource(virDomainDef *def, virDomainResource *resource);

@@ -70,6 +70,7 @@ virDomainDefAddDisk(virDomainDef *def, const char *xml, GError **error)
 {
     g_autoptr(xmlDoc) doc = NULL;
     guint before = def->disks->len;
+    virDomainDisk *disk;
 
     if (!virDomainCheckPlugs(def, error))
         return NULL;
@@ -80,7 +81,9 @@ virDomainDefAddDisk(virDomainDef *def, const char *xml, GError **error)
         g_ptr_array_set_size(def->disks, (gint)before);
         return NULL;
     }
-    return ((virDomainDisk *)g_ptr_array_index(def->disks, before))->target;
+    disk = g_ptr_array_index(def->disks, before);
+    virDomainLiveAdopt(def, disk, xmlDocGetRootElement(doc));
+    return disk->target;
 }
 
 void
@@ -91,6 +94,7 @@ virDomainDefRemoveDisk(virDomainDef *def, const char *target)
 
     while ((resource = virDomainDefFirstOfDisk(def, target)))
         virDomainDefDropResource(def, resource);
+    virDomainLiveForget(disk);
     g_ptr_array_remove(def->disks, disk);
     virDomainUpdateFingerprint(def);
 }

@@ -98,6 +98,13 @@ virDomainParseAddress(xmlNode *node, gpointer dev, GError **error)
     return ok;
 }
 
+void
+virDomainDeviceIs(virDomainDevice *dev, xmlNode *node)
+{
+    dev->line = xmlGetLineNo(node);
+    dev->xml = node;
+}
+
 /* Names that begin with "ua-" are the user's; others are what libvirt made up for a running
  * guest, and we make up the same. */
 gboolean
@@ -181,7 +188,7 @@ virDomainParseController(xmlNode *node, gpointer opaque, GError **error)
     virDomainController *controller = g_new0(virDomainController, 1);
 
     g_ptr_array_add(((virDomainDef *)opaque)->controllers, controller);
-    controller->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&controller->dev, node);
     if (!virXmlRead(node, rules, controller, error))
         return FALSE;
     controller->hasMaster =
@@ -281,7 +288,7 @@ virDomainParseInterface(xmlNode *node, gpointer opaque, GError **error)
     virDomainNic *nic = g_new0(virDomainNic, 1);
 
     g_ptr_array_add(((virDomainDef *)opaque)->nics, nic);
-    nic->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&nic->dev, node);
     return virDomainCheckInterfaceType(node, error) &&
            virXmlRead(node, rules, nic, error);
 }
@@ -432,6 +439,6 @@ virDomainParseVideo(xmlNode *node, gpointer opaque, GError **error)
     virDomainVideo *video = g_new0(virDomainVideo, 1);
 
     g_ptr_array_add(((virDomainDef *)opaque)->videos, video);
-    video->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&video->dev, node);
     return virXmlRead(node, rules, video, error);
 }

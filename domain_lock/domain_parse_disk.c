@@ -16,12 +16,13 @@
 static const char *const virDomainImageTypes[] = {"file", "block", NULL};
 
 typedef struct _virDomainSource {
-    char *file, *dev, *startup, *index;
+    char *file, *dev, *startup;
+    guint64 index;
 } virDomainSource;
 
 /* <source file='...'/> or <source dev='...'/>, of a disk and of a backing store. */
 static gboolean
-virDomainReadSource(xmlNode *node, char **path, GError **error)
+virDomainReadSource(xmlNode *node, char **path, guint64 *index, GError **error)
 {
     static const char *const startups[] = {"mandatory", NULL};
     static const virXmlRule rules[] = {
@@ -29,7 +30,8 @@ virDomainReadSource(xmlNode *node, char **path, GError **error)
         {"@dev", VIR_XML_STRING, offsetof(virDomainSource, dev)},
         {"@startupPolicy", VIR_XML_CHOICE, offsetof(virDomainSource, startup),
          .choices = startups},
-        {"@index", VIR_XML_IGNORE}, /* libvirt's number of the node */
+        {"@index", VIR_XML_UINT, offsetof(virDomainSource, index),
+         .max = VIR_DOMAIN_MAX_NODE},
         {"seclabel", VIR_XML_IGNORE, .flags = VIR_XML_MANY},
         {"@protocol", VIR_XML_REFUSE, .why = FILES_ONLY},
         {"@pool", VIR_XML_REFUSE, .why = FILES_ONLY},
@@ -52,6 +54,7 @@ virDomainReadSource(xmlNode *node, char **path, GError **error)
         ok = virXmlError(node, error, "it has both 'file' and 'dev'");
     g_free(*path);
     *path = g_strdup(source.file ? source.file : source.dev);
+    *index = source.index;
     g_free(source.file);
     g_free(source.dev);
     g_free(source.startup);
@@ -59,22 +62,28 @@ virDomainReadSource(xmlNode *node, char **path, GError **error)
 }
 
 static gboolean
-virDomainParseDiskSource(xmlNode *node, gpointer disk, GError **error)
+virDomainParseDiskSource(xmlNode *node, gpointer opaque, GError **error)
 {
-    return virDomainReadSource(node, &((virDomainDisk *)disk)->path, error);
+    virDomainDisk *disk = opaque;
+
+    return virDomainReadSource(node, &disk->path, &disk->index, error);
 }
 
 /* --- <backingStore> --------------------------------------------------------------------- */
 
 typedef struct _virDomainBackingNode {
     char *type, *path, *format;
+    guint64 index;
     xmlNode *below;
 } virDomainBackingNode;
 
 static gboolean
 virDomainParseBackingSource(xmlNode *node, gpointer backing, GError **error)
 {
-    return virDomainReadSource(node, &((virDomainBackingNode *)backing)->path, error);
+    guint64 index = 0; /* libvirt has it at <backingStore> itself */
+
+    return virDomainReadSource(node, &((virDomainBackingNode *)backing)->path, &index,
+                               error);
 }
 
 static gboolean
@@ -96,7 +105,8 @@ virDomainReadBackingNode(xmlNode *node, virDomainBackingNode *backing, GError **
     static const virXmlRule rules[] = {
         {"@type", VIR_XML_CHOICE, offsetof(virDomainBackingNode, type),
          .choices = virDomainImageTypes},
-        {"@index", VIR_XML_IGNORE},
+        {"@index", VIR_XML_UINT, offsetof(virDomainBackingNode, index),
+         .max = VIR_DOMAIN_MAX_NODE},
         {"format", VIR_XML_SUB, .rules = format},
         {"source", VIR_XML_FUNC, .func = virDomainParseBackingSource},
         {"backingStore", VIR_XML_FUNC, .func = virDomainParseBackingBelow},
@@ -125,6 +135,7 @@ virDomainParseBackingStore(xmlNode *node, gpointer opaque, GError **error)
 
             one->path = g_strdup(backing.path);
             one->format = g_strdup(backing.format);
+            one->index = backing.index;
             g_ptr_array_add(disk->backing, one);
         } else if (ok) {
             disk->backingComplete = TRUE;
@@ -260,7 +271,7 @@ virDomainParseDisk(xmlNode *node, gpointer opaque, GError **error)
     gboolean known;
 
     g_ptr_array_add(((virDomainDef *)opaque)->disks, disk);
-    disk->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&disk->dev, node);
     disk->backing = g_ptr_array_new_with_free_func((GDestroyNotify)virDomainBackingFree);
     known = !type || g_strv_contains(virDomainImageTypes, (const char *)type);
     if (!known) /* before anything in it can be the complaint */

@@ -83,7 +83,7 @@ virDomainParseChar(xmlNode *node, gpointer opaque, GError **error)
     virDomainChar *chr = g_new0(virDomainChar, 1);
 
     g_ptr_array_add(((virDomainDef *)opaque)->chars, chr);
-    chr->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&chr->dev, node);
     chr->class = virDomainCharClassOf(node);
     return virXmlRead(node, rules, chr, error);
 }
@@ -106,7 +106,7 @@ virDomainParseInput(xmlNode *node, virDomainDef *def, GError **error)
     virDomainInput *input = g_new0(virDomainInput, 1);
 
     g_ptr_array_add(def->inputs, input);
-    input->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&input->dev, node);
     return virXmlRead(node, rules, input, error);
 }
 
@@ -140,7 +140,7 @@ virDomainParseSound(xmlNode *node, virDomainDef *def, GError **error)
     virDomainSound *sound = g_new0(virDomainSound, 1);
 
     sound->codecs = g_ptr_array_new_with_free_func(g_free);
-    sound->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&sound->dev, node);
     g_ptr_array_add(def->sounds, sound);
     return virXmlRead(node, rules, sound, error);
 }
@@ -189,7 +189,7 @@ virDomainParseRng(xmlNode *node, virDomainDef *def, GError **error)
     virDomainRng *rng = g_new0(virDomainRng, 1);
 
     g_ptr_array_add(def->rngs, rng);
-    rng->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&rng->dev, node);
     return virXmlRead(node, rules, rng, error);
 }
 
@@ -210,7 +210,7 @@ virDomainParseWatchdog(xmlNode *node, virDomainDef *def, GError **error)
     virDomainWatchdog *watchdog = g_new0(virDomainWatchdog, 1);
 
     g_ptr_array_add(def->watchdogs, watchdog);
-    watchdog->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&watchdog->dev, node);
     return virXmlRead(node, rules, watchdog, error);
 }
 
@@ -243,7 +243,7 @@ virDomainParseHub(xmlNode *node, virDomainDef *def, GError **error)
     virDomainInput *hub = g_new0(virDomainInput, 1);
 
     g_ptr_array_add(def->hubs, hub);
-    hub->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&hub->dev, node);
     return virXmlRead(node, rules, hub, error);
 }
 
@@ -266,7 +266,7 @@ virDomainParseBalloon(xmlNode *node, virDomainDef *def, GError **error)
     if (def->balloon)
         return virXmlError(node, error, "there is more than one");
     def->balloon = g_new0(virDomainBalloon, 1);
-    def->balloon->dev.line = xmlGetLineNo(node);
+    virDomainDeviceIs(&def->balloon->dev, node);
     return virXmlRead(node, rules, def->balloon, error);
 }
 

@@ -7,6 +7,7 @@
  *   domain_address.c  a place on a bus for every device
  *   domain_chain.c    images -> resources (the only one that does I/O)
  *   domain_argv*.c    these structs -> QEMU's argv
+ *   domain_live.c     these structs -> XML
  *   domain_command.c  a foreign command line instead of XML
  *
  * Texts whose meaning is QEMU's are kept as the description has them; what we decide upon is
@@ -19,6 +20,8 @@
 #include "domain_lock/domain_xml.h"
 #include "domain_lock/image_chain.h"
 
+/* "<target>-<number>-storage" within QEMU's 31 characters of a node's name */
+#define VIR_DOMAIN_MAX_NODE 9999999
 #define VIR_DOMAIN_MAX_VCPUS 288 /* pc and q35 of QEMU 7.2 */
 
 /* --- addresses and what all devices have ------------------------------------------------- */
@@ -47,6 +50,7 @@ typedef struct _virDomainDevice {
     virDomainAddress address;
     guint64 bootOrder; /* 0: none */
     long line;
+    xmlNode *xml; /* in the document of the description; NULL: implied by another device */
 } virDomainDevice;
 
 /* --- disks --------------------------------------------------------------------------------- */
@@ -71,6 +75,7 @@ typedef enum {
 typedef struct _virDomainBacking {
     char *path;
     char *format;
+    guint64 index; /* 1 more than the number of its node; 0: not stated */
 } virDomainBacking;
 
 typedef struct _virDomainDisk {
@@ -79,6 +84,7 @@ typedef struct _virDomainDisk {
     virDomainDiskBus bus;
     char *typeText, *deviceText, *busText, *model;
     char *path; /* NULL: an empty drive */
+    guint64 index; /* as of virDomainBacking */
     gboolean isBlock;
     char *format; /* never NULL after the check */
     char *target;
@@ -261,6 +267,7 @@ typedef struct _virDomainForeignImage {
 
 struct _virDomainDef {
     guint flags; /* virDomainLockCreateFlags */
+    xmlDoc *doc; /* NULL: foreign */
     gboolean foreign;
     char **foreignArgv; /* foreign: as given */
     gboolean foreignHasUuid;
@@ -306,6 +313,7 @@ gboolean virDomainDiskIsDirect(const virDomainDef *def, const virDomainDisk *dis
 gboolean virDomainDiskIsWritable(const virDomainDisk *disk);
 
 /* domain_parse*.c: callbacks of the tables */
+void virDomainDeviceIs(virDomainDevice *dev, xmlNode *node);
 gboolean virDomainParseDomain(xmlNode *root, virDomainDef *def, GError **error);
 gboolean virDomainParseDisk(xmlNode *node, gpointer def, GError **error);
 gboolean virDomainParseController(xmlNode *node, gpointer def, GError **error);
@@ -348,6 +356,13 @@ gboolean virDomainAssignAddresses(virDomainDef *def, GError **error);
 /** A place on a bus that the running machine has; the disk is the last one of @def. */
 gboolean virDomainPlaceHotDisk(virDomainDef *def, virDomainDisk *disk, GError **error);
 gboolean virDomainAssignHotPci(virDomainDef *def, virDomainDevice *dev, GError **error);
+/** domain_live.c: the document gets a copy of the element of a disk that came, and loses it
+ * when the disk goes. */
+void virDomainLiveAdopt(virDomainDef *def, virDomainDisk *disk, const xmlNode *element);
+void virDomainLiveForget(virDomainDisk *disk);
+/** "vda-2-format"; @layer: "format", "storage" or "data". */
+char *virDomainNodeName(const virDomainDisk *disk, const virImage *image,
+                        const char *layer);
 /** NULL when there is none. */
 virDomainDisk *virDomainFindDisk(const virDomainDef *def, const char *target);
 /** After disks came or went; only a description whose chains were read. */

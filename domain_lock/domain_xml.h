@@ -16,7 +16,8 @@
 
 #define VIR_XML_MAX_SIZE (4 * 1024 * 1024) /* a guest with 1000 disks has 0.5 MB */
 #define VIR_XML_MAX_NODES 50000
-#define VIR_XML_MAX_DEPTH 32
+/* a chain of 200 images is as many elements deep; libxml2 has its own limit at 256 */
+#define VIR_XML_MAX_DEPTH 240
 
 /** yes/no and on/off attributes. */
 typedef enum {

@@ -108,6 +108,11 @@ virEndRecord(virDomainLockObj *obj, const virDomainLockExit *how, const char *no
     if (!virArchiveSaveInfo(obj->stateDir, last, &why))
         g_warning("the last state of the guest could not be kept: %s", why->message);
     g_clear_error(&why);
+    if (obj->description && !virArchiveSaveDescription(obj->stateDir, last->uuid,
+                                                       obj->description, &why))
+        g_warning("the last description of the guest could not be kept: %s",
+                  why->message);
+    g_clear_error(&why);
     if (!virDomainLockRuntimeRemove(obj->runtime, &why))
         g_warning("the runtime folder of the guest is left: %s", why->message);
     virDomainLockObjEmit(obj, "STOPPED", virDomainLockReasonName(reason), message);

@@ -14,7 +14,7 @@
  *   detach:1 look up
  *   detach:2 device_del       a request: the guest answers it when it likes, or never
  *   detach:3 blockdev-del     at DEVICE_DELETED; every node is seen gone
- *   detach:4 release
+ *   detach:4 release, and the description is without the disk
  *
  * The audit comes before device_add because all that QEMU will have open is open then, and a
  * failure can still be undone without asking the guest. A lease is given up only after the
@@ -218,6 +218,7 @@ virAttachUndoDescribe(gpointer data, GError **error)
 
     if (!attach->left)
         virDomainDefRemoveDisk(attach->obj->def, attach->target);
+    virDomainLockObjKeepDescription(attach->obj);
     return TRUE;
 }
 
@@ -234,7 +235,8 @@ virAttachDescribe(virAttach *attach, GError **error)
 static gboolean
 virAttachReadChain(virAttach *attach, GError **error)
 {
-    return virDomainDefReadDiskChain(attach->obj->def, attach->target, NULL, error);
+    return virDomainDefReadDiskChain(attach->obj->def, attach->target, NULL, error) &&
+           virDomainLockObjUpdateDescription(attach->obj, error);
 }
 
 static GPtrArray *
@@ -449,6 +451,7 @@ virDomainLockDetachFinish(virDomainLockObj *obj, const char *id, GError **error)
         return FALSE;
     }
     virDomainDefRemoveDisk(obj->def, target);
+    virDomainLockObjKeepDescription(obj);
     virDomainLockObjEmit(obj, "DISK_DETACHED", target, NULL);
     return TRUE;
 }

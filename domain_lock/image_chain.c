@@ -320,6 +320,7 @@ virImageAdd(virImageReader *reader, const char *path, const char *format, char *
         return FALSE;
     }
     image->encrypted = header.encrypted;
+    image->node = reader->chain->images->len;
     g_ptr_array_add(reader->chain->images, image);
     if (!header.backing)
         return TRUE;

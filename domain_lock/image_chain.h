@@ -23,6 +23,7 @@ typedef struct _virImage {
     gboolean encrypted;
     gboolean directIo; /* its storage can do O_DIRECT, its data file's too */
     guint64 device, inode;
+    guint node; /* its number in the names of QEMU's nodes; no other image of its disk has it */
 } virImage;
 
 /** virImageChain: the top image first. */
@@ -39,7 +40,8 @@ typedef struct _virImageChain {
  * Reads with O_DIRECT where that is possible, so that it sees what another host wrote, not
  * what this host remembers. Blocks as long as the storage does; @cancellable is looked at
  * between images. CONFIG for what has to be changed (missing image, loop, protocol name,
- * backing file without format), UNAVAILABLE for storage that fails.
+ * backing file without format), UNAVAILABLE for storage that fails. The images are numbered
+ * from 0, the top one's.
  */
 virImageChain *virImageChainRead(const char *path, const char *format, const char *what,
                                  GCancellable *cancellable,

@@ -13,12 +13,15 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/client.c \
 	%D%/client.h \
 	%D%/client_call.c \
+	%D%/client_devices.c \
 	%D%/client_events.c \
 	%D%/client_job.c \
 	%D%/client_start.c \
 	%D%/client_wait.c \
 	%D%/codec.c \
 	%D%/codec.h \
+	%D%/describe.c \
+	%D%/describe.h \
 	%D%/domain_address.c \
 	%D%/domain_argv.c \
 	%D%/domain_argv.h \
@@ -34,6 +37,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/domain_def.h \
 	%D%/domain_firmware.c \
 	%D%/domain_hotplug.c \
+	%D%/domain_live.c \
 	%D%/domain_parse.c \
 	%D%/domain_parse_device.c \
 	%D%/domain_parse_disk.c \

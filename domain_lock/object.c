@@ -85,6 +85,7 @@ virDomainLockObjFree(virDomainLockObj *obj)
     g_clear_object(&obj->job.cancellable);
     g_cond_clear(&obj->job.changed);
     g_mutex_clear(&obj->lock);
+    g_free(obj->description);
     g_free(obj->stateDir);
     g_free(obj);
 }

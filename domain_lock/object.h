@@ -53,6 +53,7 @@ struct _virDomainLockObj {
     virDomainLockReason endReason;   /* why it will have ended; NONE: as its exit says */
     gboolean shutdownRequested;      /* the reason of RUNNING */
     gboolean leaseLost;              /* images may be another host's: SIGKILL only */
+    char *description;   /* as it is now, see describe.h; NULL: foreign, or not yet */
     GHashTable *asked;   /* ids of devices that the guest was asked to let go */
     virDomainLockJobState job;
     GPtrArray *deferred; /* what came while it started; main thread only */

@@ -9,6 +9,7 @@
 #ifndef LEASEHOLD_DOMAIN_LOCK_SEQUENCE_H
 #define LEASEHOLD_DOMAIN_LOCK_SEQUENCE_H
 
+#include "describe.h"
 #include "object.h"
 #include "spec.h"
 

@@ -311,7 +311,7 @@ virStartExec(virStart *start, GError **error)
     virDomainLockObj *obj = start->obj;
     g_auto(GStrv) argv = virStartArgv(obj, error);
 
-    if (!argv)
+    if (!argv || !virDomainLockObjUpdateDescription(obj, error))
         return FALSE;
     virUndoPush(start->undo, "execute QEMU", virStartUndoChild, obj);
     return obj->guest->ops->exec(obj->guest, (const char *const *)argv,

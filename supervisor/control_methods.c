@@ -189,6 +189,29 @@ virControlReset(virSupervisorControl *control, GVariant *parameters,
     virControlSimple(control, invocation, "resetting", virDomainLockHardReset);
 }
 
+/* Not a job: what was kept last is right, whatever is under way. */
+static void
+virControlGetXMLDesc(virSupervisorControl *control, GVariant *parameters,
+                     GDBusMethodInvocation *invocation)
+{
+    virDomainLockObj *obj =
+        virSupervisorGetObj(virSupervisorControlGetSupervisor(control));
+    g_autoptr(GError) error = NULL;
+    g_autofree char *xml = NULL;
+    guint flags = 0;
+
+    g_variant_get(parameters, "(u)", &flags);
+    if (flags != 0)
+        g_set_error(&error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+                    "flags %#x are not known", flags);
+    else
+        xml = virDomainLockObjGetDescription(obj, &error);
+    if (xml)
+        g_dbus_method_invocation_return_value(invocation, g_variant_new("(s)", xml));
+    else
+        virSupervisorControlFail(invocation, error);
+}
+
 typedef struct {
     const char *name;
     void (*call)(virSupervisorControl *control, GVariant *parameters,
@@ -205,6 +228,7 @@ static const virControlMethodEntry methods[] = {
     {"AttachDisk", virSupervisorControlAttachDisk},
     {"DetachDisk", virSupervisorControlDetachDisk},
     {"JobCancel", virSupervisorControlJobCancel},
+    {"GetXMLDesc", virControlGetXMLDesc},
 };
 
 void

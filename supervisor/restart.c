@@ -5,6 +5,7 @@
  */
 #include "supervisor/restart.h"
 #include "domain_lock/client.h"
+#include "domain_lock/describe.h"
 #include <signal.h>
 
 #define RESTART_PAUSE_SEC 5
@@ -46,7 +47,12 @@ virSupervisorRestart(virDomainLockObj *obj, virDomainLockSpec *spec)
 {
     gint64 end = g_get_monotonic_time() + VIR_SUPERVISOR_RESTART_SEC * G_USEC_PER_SEC;
     g_autoptr(GError) error = NULL;
+    char *now = virDomainLockObjGetDescription(obj, NULL);
 
+    if (now) { /* disks have come and gone since it was started */
+        g_free(spec->xml);
+        spec->xml = now;
+    }
     virDomainLockObjEmit(obj, "RESTARTING", "lease-lost", NULL);
     do {
         g_autoptr(virDomainLock) dom = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cmd_show.c: leasehold show GUEST
+ * cmd_show.c: leasehold show GUEST [--xml]
  */
 #include "config.h"
 
@@ -84,18 +84,40 @@ virToolShowPrint(const virDomainLockInfo *info)
         virToolShowLeases(info->leases);
 }
 
+static int
+virToolShowXml(virTool *tool, virDomainLock *dom)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *xml = virDomainLockGetXMLDesc(dom, 0, &error);
+
+    if (!xml)
+        return virToolFail(tool, error);
+    fputs(xml, stdout);
+    return VIR_TOOL_EXIT_OK;
+}
+
 int
 virToolCmdShow(virTool *tool)
 {
+    gboolean asXml = FALSE;
+    const GOptionEntry entries[] = {
+        {"xml", 0, 0, G_OPTION_ARG_NONE, &asXml,
+         "its description as it is now, for 'leasehold run'", NULL},
+        {NULL},
+    };
     g_autoptr(virDomainLock) dom = NULL;
     g_autoptr(virDomainLockInfo) info = NULL;
     g_autoptr(GError) error = NULL;
 
-    if (!virToolParse(tool, NULL, 1, 1))
+    if (!virToolParse(tool, entries, 1, 1))
         return tool->exitStatus;
+    if (asXml && tool->json)
+        return virToolUsage(tool, "--xml and --json are mutually exclusive");
     dom = virToolGuest(tool, tool->args[0]);
     if (!dom)
         return tool->exitStatus;
+    if (asXml)
+        return virToolShowXml(tool, dom);
     info = virDomainLockGetInfo(dom, &error);
     if (!info)
         return virToolFail(tool, error);

@@ -194,6 +194,18 @@ gboolean virDomainLockDetachDisk(virDomainLock *dom, const char *target, guint t
  */
 gboolean virDomainLockJobCancel(virDomainLock *dom, GError **error);
 
+/**
+ * virDomainLockGetXMLDesc:
+ * @flags: none yet: 0
+ *
+ * The description of the guest as it is now, in libvirt domain XML: with the disks that came
+ * and without those that went, and with all addresses and controllers that the first one left
+ * open, so that CreateXML with it makes the same machine. Of a guest that has ended, its last
+ * one. UNSUPPORTED: a foreign command line. STATE: it is being started. Free with g_free.
+ */
+char *virDomainLockGetXMLDesc(virDomainLock *dom, guint flags,
+                              GError **error) VIR_LOCK_WARN_UNUSED;
+
 /** Waits until the guest has ended. TRUE with *info (may be NULL) set. */
 gboolean virDomainLockWait(virDomainLock *dom, virDomainLockInfo **info,
                            const virLockWait *wait, GError **error);

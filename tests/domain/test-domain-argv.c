@@ -2,7 +2,8 @@
 /*
  * test-domain-argv.c: for each description in xml/: the resources and the command line are
  * those of the .args file beside it, and a real QEMU accepts them, paused, with exactly the
- * block nodes that the resources name. LEASEHOLD_TEST_REGENERATE=1 writes the .args files
+ * block nodes that the resources name. The description that is written from it describes the
+ * same machine, also after disks have gone. LEASEHOLD_TEST_REGENERATE=1 writes the .args files
  * anew, for `git diff` to be read.
  *
  * A comment "test: fenced" in a description asks for the rules of a plugin with FENCED_CACHE,
@@ -199,6 +200,56 @@ compareFixture(const char *name, const virDomainDef *def)
     g_assert_cmpstr(have, ==, want);
 }
 
+/* --- written and read again ------------------------------------------------------------------------- */
+
+static char *
+formatXml(virDomainDef *def)
+{
+    g_autoptr(GError) error = NULL;
+    char *xml = virDomainDefFormatXML(def, &error);
+
+    virAssertNoError(error);
+    return xml;
+}
+
+/* The live description makes the same machine, and the same description. */
+static void
+compareLive(const char *original, virDomainDef *def)
+{
+    g_autofree char *xml = formatXml(def);
+    g_autofree char *marked = g_strconcat(
+        xml, strstr(original, "test: fenced") ? "<!-- test: fenced -->" : "", NULL);
+    g_autoptr(virDomainDef) again = readFixture(marked);
+    g_auto(GStrv) argv = formatFixture(def, QMP_FD_SHOWN);
+    g_auto(GStrv) argvAgain = formatFixture(again, QMP_FD_SHOWN);
+    g_autofree char *want = describe(def, argv);
+    g_autofree char *have = describe(again, argvAgain);
+    g_autofree char *xmlAgain = formatXml(again);
+
+    g_assert_cmpstr(have, ==, want);
+    g_assert_cmpstr(xmlAgain, ==, xml);
+}
+
+/* Every second disk goes: what is left stays where it was. */
+static void
+compareLiveWithout(const char *original, virDomainDef *def)
+{
+    GPtrArray *resources = virDomainDefGetResources(def);
+    g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(g_free);
+
+    for (guint i = 0; i < resources->len; i++) {
+        const virDomainResource *resource = g_ptr_array_index(resources, i);
+        const char *target = resource->target;
+
+        if (target && resource->depth == 0 && virDomainDefGetDiskId(def, target, NULL) &&
+            !g_ptr_array_find_with_equal_func(targets, target, g_str_equal, NULL))
+            g_ptr_array_add(targets, g_strdup(target));
+    }
+    for (guint i = 1; i < targets->len; i += 2)
+        virDomainDefRemoveDisk(def, g_ptr_array_index(targets, i));
+    compareLive(original, def);
+}
+
 /* --- a real QEMU ---------------------------------------------------------------------------------------- */
 
 static int
@@ -384,6 +435,8 @@ testFixture(gconstpointer data)
     compareFixture(name, def);
     if (!strstr(xml, "test: argv-only"))
         runQemu(def);
+    compareLive(xml, def);
+    compareLiveWithout(xml, def);
 }
 
 int

@@ -113,6 +113,23 @@ virDomainDefFormatArgv(const virDomainDef *def, const virDomainArgvContext *cont
 }
 
 char *
+virDomainDefFormatXML(virDomainDef *def, GError **error)
+{
+    return g_strdup(def->name);
+}
+
+const char *
+virDomainDefGetMachine(const virDomainDef *def)
+{
+    return "pc";
+}
+
+void
+virDomainDefSetMachine(virDomainDef *def, const char *machine)
+{
+}
+
+char *
 virDomainDefGetAgentSocket(const virDomainDef *def, const char *runDir)
 {
     return NULL;
