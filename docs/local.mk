@@ -3,6 +3,7 @@
 docs_pods = \
 	%D%/man/leasehold.pod \
 	%D%/man/leasehold.conf.pod \
+	%D%/man/leasehold-harness.pod \
 	%D%/man/leasehold-lockfailure.pod \
 	%D%/man/leasehold-supervisor.pod \
 	$(NULL)
@@ -11,6 +12,7 @@ EXTRA_DIST += $(docs_pods) %D%/lock-manager.txt %D%/store-format.txt
 man_MANS += \
 	%D%/man/leasehold.1 \
 	%D%/man/leasehold.conf.5 \
+	%D%/man/leasehold-harness.1 \
 	%D%/man/leasehold-lockfailure.8 \
 	%D%/man/leasehold-supervisor.8 \
 	$(NULL)
@@ -24,6 +26,8 @@ docs_pod2man = $(AM_V_GEN)$(MKDIR_P) $(@D) && $(POD2MAN) --utf8 --errors=die \
 %D%/man/leasehold.1: %D%/man/leasehold.pod
 	$(docs_pod2man)
 %D%/man/leasehold.conf.5: %D%/man/leasehold.conf.pod
+	$(docs_pod2man)
+%D%/man/leasehold-harness.1: %D%/man/leasehold-harness.pod
 	$(docs_pod2man)
 %D%/man/leasehold-lockfailure.8: %D%/man/leasehold-lockfailure.pod
 	$(docs_pod2man)

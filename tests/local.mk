@@ -13,3 +13,4 @@ include tests/supervisor/local.mk
 include tests/domain_lock/local.mk
 include tests/tools/local.mk
 include tests/guest/local.mk
+include tests/harness/local.mk

@@ -31,7 +31,10 @@ import uuid
 TOP_SRC = os.environ.get("top_srcdir", os.path.abspath(os.path.join(os.path.dirname(__file__), "../..")))
 TOP_BUILD = os.environ.get("top_builddir", TOP_SRC)
 STRICT = os.environ.get("LEASEHOLD_TEST_STRICT") == "1"
-PAYLOAD = os.path.join(TOP_BUILD, "tests/payload/payload.img")
+# Installed with leasehold-harness, the payload and its checker lie beside this file.
+PAYLOAD_DIR = os.environ.get("LEASEHOLD_PAYLOAD_DIR", os.path.join(TOP_BUILD, "tests/payload"))
+PAYLOAD = os.path.join(PAYLOAD_DIR, "payload.img")
+PAYLOAD_CHECK = os.path.join(PAYLOAD_DIR, "payload-check")
 
 
 class Tap:
@@ -239,8 +242,9 @@ class Lab:
     def environment(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
         env.update(PATH=search_path(), LC_ALL="C", HOME=self.path)
-        env.setdefault("LEASEHOLD_PLUGIN_DIR", os.path.join(TOP_BUILD, "plugins/.libs"))
-        env.setdefault("LEASEHOLD_HELPER_DIR", os.path.join(TOP_BUILD, "helpers"))
+        if os.path.exists(os.path.join(TOP_BUILD, "helpers")):
+            env.setdefault("LEASEHOLD_PLUGIN_DIR", os.path.join(TOP_BUILD, "plugins/.libs"))
+            env.setdefault("LEASEHOLD_HELPER_DIR", os.path.join(TOP_BUILD, "helpers"))
         env.pop("LEASEHOLD_CONFIG", None)
         return env
 
@@ -264,14 +268,13 @@ class Lab:
 
     def check_payload(self, path):
         """payload-check's verdict: (good, its report)."""
-        done = subprocess.run([os.path.join(TOP_BUILD, "tests/payload/payload-check"), path],
-                              timeout=60, capture_output=True, text=True)
+        done = subprocess.run([PAYLOAD_CHECK, path], timeout=60, capture_output=True, text=True)
         return done.returncode == 0, done.stdout + done.stderr
 
     def payload_seq(self, path):
         """The newest sequence number on the disk; 0 before anything was written."""
-        done = subprocess.run([os.path.join(TOP_BUILD, "tests/payload/payload-check"), "--seq",
-                               path], timeout=60, capture_output=True, text=True)
+        done = subprocess.run([PAYLOAD_CHECK, "--seq", path], timeout=60, capture_output=True,
+                              text=True)
         return int(done.stdout.strip() or 0)
 
     def domain(self, name, *disks, extra=""):
@@ -313,13 +316,17 @@ class Host:
         self.config = os.path.join(self.dir, "leasehold.conf")
         self.daemon = None
         for sub in ("run", "state", "sl"):
-            os.makedirs(os.path.join(self.dir, sub), mode=0o700)
+            os.makedirs(os.path.join(self.dir, sub), mode=0o700, exist_ok=True)
+        self.write_config()
+        self.start_daemon()
+
+    def write_config(self):
         with open(self.config, "w") as out:
             out.write("[host]\nname = %s\nrun_dir = %s\nstate_dir = %s/state\nidentity = local\n\n"
                       "[lock]\nplugin = sanlock\n\n[sanlock]\nstore = %s\nlockspace = test\n"
                       "host_id = %d\nio_timeout = 1\nrun_dir = %s/sl\nwatchdog = unsafe-none\n"
-                      % (name, self.run_dir, self.dir, lab.file("store"), host_id, self.dir))
-        self.start_daemon()
+                      % (self.name, self.run_dir, self.dir, self.lab.file("store"), self.host_id,
+                         self.dir))
 
     def environment(self):
         env = self.lab.environment()

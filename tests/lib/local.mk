@@ -5,7 +5,6 @@ EXTRA_DIST += \
 	%D%/functions.sh \
 	%D%/guests.sh \
 	%D%/hosts.sh \
-	%D%/lab.py \
 	%D%/packages.sh \
 	%D%/qmp.py \
 	%D%/vir_test.h \
