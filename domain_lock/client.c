@@ -24,6 +24,7 @@ virDomainLockFree(virDomainLock *dom)
     if (!dom)
         return;
     virLockConfigUnref(dom->config);
+    virDomainLockInfoFree(dom->startInfo);
     g_free(dom->name);
     g_free(dom->uuid);
     g_free(dom);
@@ -39,6 +40,12 @@ const char *
 virDomainLockGetUuid(virDomainLock *dom)
 {
     return dom->uuid;
+}
+
+const virDomainLockInfo *
+virDomainLockGetStartInfo(virDomainLock *dom)
+{
+    return dom->startInfo;
 }
 
 static const char *

@@ -16,6 +16,7 @@ struct _virDomainLock {
     virLockConfig *config;
     char *name;
     char *uuid;
+    virDomainLockInfo *startInfo; /* of a handle that a start returned */
 };
 
 virDomainLock *virDomainLockNew(virLockConfig *config, const char *name,

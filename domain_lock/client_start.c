@@ -159,6 +159,7 @@ virStartHandle(virStartClient *client, const char *line, GError **error)
         client->dom =
             virDomainLockNew(client->config, virDomainLockJsonString(ready, "name"),
                              virDomainLockJsonString(ready, "uuid"));
+        client->dom->startInfo = virDomainLockInfoFromJson(ready);
         return VIR_START_READY;
     }
     if (failed) {

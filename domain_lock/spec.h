@@ -5,7 +5,8 @@
  *
  * Lines of the starter:     the spec; later perhaps {"cancel": true}
  * Lines of the supervisor:  {"progress": {...}} now and then, at the end one of
- *                           {"ready": {"name", "uuid"}} and {"error": {"code", "message"}}
+ *                           {"ready": {the guest, as in state.json}} and
+ *                           {"error": {"code", "message"}}
  * The end of the file without a cancel changes nothing: the start goes on.
  */
 #ifndef LEASEHOLD_DOMAIN_LOCK_SPEC_H

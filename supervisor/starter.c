@@ -6,9 +6,12 @@
 #include "common/fd.h"
 #include <errno.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+#define SAY_USEC G_USEC_PER_SEC
 
 struct _virSupervisorStarter {
     int fd;
@@ -114,6 +117,27 @@ virSupervisorStarterWatch(virSupervisorStarter *starter, GCancellable *cancellab
         g_unix_fd_add(starter->fd, G_IO_IN | G_IO_HUP, virStarterReadable, starter);
 }
 
+/* What fits into the socket's buffer goes at once; only the description of a guest with some
+ * hundred disks does not, and for it a starter gets a moment to read. */
+static void
+virStarterSend(virSupervisorStarter *starter, const char *line, gsize len)
+{
+    gint64 end = g_get_monotonic_time() + SAY_USEC;
+
+    while (len > 0) {
+        struct pollfd poller = {.fd = starter->fd, .events = POLLOUT};
+        ssize_t n = send(starter->fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n > 0) {
+            line += n;
+            len -= (gsize)n;
+        } else if (n == 0 || (errno != EAGAIN && errno != EINTR) ||
+                   poll(&poller, 1, virPollTimeoutMsec(end)) == 0) {
+            return; /* a starter that is gone or does not read changes nothing here */
+        }
+    }
+}
+
 static void
 virStarterSay(virSupervisorStarter *starter, const char *key, JsonObject *value)
 {
@@ -122,8 +146,7 @@ virStarterSay(virSupervisorStarter *starter, const char *key, JsonObject *value)
 
     json_object_set_object_member(object, key, value);
     line = virDomainLockJsonLine(object);
-    /* a starter that is gone or does not read is no reason for anything here */
-    (void)send(starter->fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
+    virStarterSend(starter, line, strlen(line));
 }
 
 void
@@ -134,13 +157,11 @@ virSupervisorStarterProgress(virSupervisorStarter *starter,
 }
 
 void
-virSupervisorStarterReady(virSupervisorStarter *starter, const char *name,
-                          const char *uuid)
+virSupervisorStarterReady(virSupervisorStarter *starter, const virDomainLockInfo *info)
 {
     JsonObject *value = json_object_new();
 
-    json_object_set_string_member(value, "name", name);
-    json_object_set_string_member(value, "uuid", uuid);
+    virDomainLockInfoToJson(info, value);
     virStarterSay(starter, "ready", value);
 }
 

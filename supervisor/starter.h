@@ -23,8 +23,8 @@ void virSupervisorStarterWatch(virSupervisorStarter *starter, GCancellable *canc
 /** From any thread, like the two below. */
 void virSupervisorStarterProgress(virSupervisorStarter *starter,
                                   const virLockProgress *progress);
-void virSupervisorStarterReady(virSupervisorStarter *starter, const char *name,
-                               const char *uuid);
+void virSupervisorStarterReady(virSupervisorStarter *starter,
+                               const virDomainLockInfo *info);
 void virSupervisorStarterFail(virSupervisorStarter *starter, const GError *error);
 
 #endif

@@ -320,7 +320,7 @@ static void
 virSupervisorStartDone(const GError *error, gpointer data)
 {
     virSupervisor *sup = data;
-    const virDomainLockInfo *info = sup->obj->status->info;
+    g_autoptr(virDomainLockInfo) info = NULL;
 
     g_source_remove(sup->startTimer);
     sup->startTimer = 0;
@@ -331,7 +331,8 @@ virSupervisorStartDone(const GError *error, gpointer data)
         return;
     }
     virStepStop("start", 10);
-    virSupervisorStarterReady(sup->starter, info->name, info->uuid);
+    info = virDomainLockObjGetInfo(sup->obj);
+    virSupervisorStarterReady(sup->starter, info);
     g_clear_pointer(&sup->starter, virSupervisorStarterFree);
     virSupervisorNotifyReady();
     virSupervisorFollow(sup, virDomainLockObjHandleDeferred(sup->obj));

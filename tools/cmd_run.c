@@ -161,8 +161,7 @@ virToolRunStart(virTool *tool, const virToolRunOptions *options)
 static int
 virToolRunReport(virTool *tool, virDomainLock *dom, const virToolRunOptions *options)
 {
-    g_autoptr(virDomainLockInfo) info = NULL;
-    g_autoptr(GError) error = NULL;
+    const virDomainLockInfo *info = virDomainLockGetStartInfo(dom);
     g_autofree char *sentence = NULL;
 
     /* zero configuration: the default plugin knows nothing of other hosts */
@@ -174,13 +173,18 @@ virToolRunReport(virTool *tool, virDomainLock *dom, const virToolRunOptions *opt
             virLockConfigGet(tool->config, "lock", "plugin"));
     if (tool->quiet && !tool->json)
         return VIR_TOOL_EXIT_OK;
-    info = virDomainLockGetInfo(dom, &error);
-    if (!info)
-        return virToolFail(tool, error);
+    if (tool->json) {
+        g_autoptr(JsonBuilder) builder = json_builder_new();
+
+        virToolJsonGuest(builder, info);
+        virToolJsonPrint(builder, stdout, TRUE);
+        return VIR_TOOL_EXIT_OK;
+    }
     sentence = g_strdup_printf("%s: pid %" G_GINT64_FORMAT ", %u leases, plugin %s",
                                options->paused ? "is ready, paused" : "runs", info->pid,
                                info->leases ? info->leases->len : 0, info->plugin);
-    return virToolReportGuest(tool, dom, sentence);
+    virToolSay(tool, "guest '%s' %s", info->name, sentence);
+    return VIR_TOOL_EXIT_OK;
 }
 
 /* What the guest's program returned, as a shell would report it. */

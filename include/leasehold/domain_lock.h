@@ -132,6 +132,9 @@ const char *virDomainLockGetName(virDomainLock *dom);
 const char *virDomainLockGetUuid(virDomainLock *dom);
 virDomainLockInfo *virDomainLockGetInfo(virDomainLock *dom, GError **error)
     VIR_LOCK_WARN_UNUSED;
+/** What the supervisor said of the guest at the moment when it was ready; owned by @dom. Nobody
+ * is asked for it. NULL unless @dom comes from a call that started the guest. */
+const virDomainLockInfo *virDomainLockGetStartInfo(virDomainLock *dom);
 
 typedef enum {
     VIR_DOMAIN_LOCK_SHUTDOWN_ACPI = 1 << 0,  /* default when no mode is given */
