@@ -118,14 +118,29 @@ forkSafePrepare(const virSpawnOptions *options, pid_t parent)
     return rc;
 }
 
+/* Before anything else is set up, while the child has hardly touched a page: this fork is
+ * cheap, one of the running program is not. _Fork runs no handlers: they are no business of a
+ * child that only executes. */
+static int
+forkSafeDetach(void)
+{
+    pid_t pid = _Fork();
+
+    if (pid > 0)
+        _exit(0);
+    return pid < 0 ? errno : 0;
+}
+
 /* @errnoFd: write end of the CLOEXEC pipe */
 static G_GNUC_NORETURN void
 forkSafeChild(const virSpawnOptions *options, pid_t parent, int errnoFd)
 {
     int keep[VIR_SPAWN_MAX_KEEP + 1];
     gsize n = 0;
-    int rc = forkSafePrepare(options, parent);
+    int rc = options->flags & VIR_SPAWN_DETACHED ? forkSafeDetach() : 0;
 
+    if (rc == 0)
+        rc = forkSafePrepare(options, parent);
     for (; n < options->nKeepFds; n++)
         keep[n] = options->keepFds[n];
     keep[n++] = errnoFd;
@@ -159,6 +174,8 @@ checkOptions(const virSpawnOptions *options, GError **error)
     for (gsize i = 0; i < options->nKeepFds; i++)
         ok = ok && options->keepFds[i] > 2;
     ok = ok && (options->argv != NULL) != (options->childForkSafe != NULL);
+    ok = ok && !(options->flags & VIR_SPAWN_DETACHED &&
+                 (!options->argv || options->flags & VIR_SPAWN_DIE_WITH_PARENT));
     if (!ok)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
                     "cannot start %s: bad descriptors or no program were given",
@@ -234,6 +251,15 @@ forkBlocked(const virSpawnOptions *options, int errnoFd)
     return pid;
 }
 
+/* Not reaped yet, so the number is still the child's. */
+static void
+endChild(pid_t child)
+{
+    (void)kill(child, SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
 gboolean
 virSpawn(const virSpawnOptions *options, pid_t *pid, int *pidfd, GError **error)
 {
@@ -259,17 +285,14 @@ virSpawn(const virSpawnOptions *options, pid_t *pid, int *pidfd, GError **error)
         rc = errno;
     if (rc == 0)
         rc = awaitExec(readFd);
+    if (child > 0 && (rc != 0 || options->flags & VIR_SPAWN_DETACHED))
+        endChild(child); /* of a detached one this is the first process: it ends anyway */
     if (rc != 0) {
-        /* not reaped yet, so the number is still the child's */
-        if (child > 0) {
-            (void)kill(child, SIGKILL);
-            while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-                continue;
-        }
         setSpawnError(options, rc, error);
         return FALSE;
     }
-    *pid = child;
+    if (pid)
+        *pid = child;
     if (pidfd)
         *pidfd = g_steal_fd(&childPidfd);
     return TRUE;

@@ -23,6 +23,11 @@ typedef enum {
     /** The child is born in cgroupFd. A move afterwards waits for the whole kernel (an RCU
      * grace period): 11 ms measured, against 0.1 ms. */
     VIR_SPAWN_IN_CGROUP = 1 << 3,
+    /** With argv: nobody's child. The child forks once more before exec and ends; it is reaped
+     * here, and @pid and @pidfd are of no use. Of a program whose exec takes longer than
+     * VIR_SPAWN_TIMEOUT_SEC nothing is known: it needs a sign of its own that it was given
+     * up, like the end of a socket. */
+    VIR_SPAWN_DETACHED = 1 << 4,
 } virSpawnFlags;
 
 /** For stdioFds: /dev/null, or what the parent has. */
@@ -52,7 +57,7 @@ typedef struct _virSpawnOptions {
 
 /**
  * virSpawn:
- * @pid: (out): for waitpid: the caller reaps
+ * @pid: (out) (optional): for waitpid: the caller reaps
  * @pidfd: (out) (optional): CLOEXEC, the caller closes it
  *
  * With argv it returns TRUE when exec succeeded. FALSE: there is no child (any more);

@@ -3,8 +3,8 @@
  * client_start.c: starting a guest: a supervisor is spawned, told what to start, and listened
  * to until it says ready or error.
  *
- * The supervisor belongs to nobody: it forks once more and its first process ends at once,
- * so a program that uses this library gets no child that it would have to reap later.
+ * The supervisor is spawned detached: it belongs to nobody, so a program that uses this
+ * library gets no child that it would have to reap later.
  */
 #include "client.h"
 #include "common/fd.h"
@@ -76,26 +76,14 @@ virStartSpawn(const virDomainLockSpec *spec, int statusFd, GError **error)
     int keep[2] = {statusFd, virStepFd()};
     virSpawnOptions options = {
         .what = "the supervisor",
-        .flags = VIR_SPAWN_NEW_SESSION | VIR_SPAWN_CLOSE_FDS,
+        .flags = VIR_SPAWN_DETACHED | VIR_SPAWN_NEW_SESSION | VIR_SPAWN_CLOSE_FDS,
         .stdioFds = {VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL},
         .keepFds = keep,
         .nKeepFds = keep[1] > 2 ? 2 : 1,
         .argv = argv,
     };
-    g_auto(virFd) pidfd = -1;
-    pid_t pid = 0;
-    int waitStatus = 0;
 
-    if (!virSpawn(&options, &pid, &pidfd, error))
-        return FALSE;
-    if (!virSpawnReap(pid, pidfd,
-                      g_get_monotonic_time() + VIR_SPAWN_TIMEOUT_SEC * G_USEC_PER_SEC,
-                      &waitStatus)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
-                    "the supervisor (pid %d) does not come up", (int)pid);
-        return FALSE;
-    }
-    return TRUE;
+    return virSpawn(&options, NULL, NULL, error);
 }
 
 /* --- talking ------------------------------------------------------------------------ */

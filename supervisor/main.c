@@ -5,8 +5,8 @@
  * Started by libdomain_lock with a socket (--status-fd) over which it is told what to start
  * and reports how that went (domain_lock/spec.h). Order:
  *
- *  1. leave the starter: fork, so that nobody has to reap us; own session (set by the
- *     starter), no descriptors but the two that were meant for us, signals as after boot;
+ *  1. the surroundings: we are nobody's child, in a session of our own, without descriptors
+ *     but the two that were meant for us (all that by the starter, common/spawn.c);
  *  2. read the specification, load the configuration, describe the guest, take its runtime
  *     folder, fork the parked child: all in this one thread (a fork beside threads inherits
  *     their locks in any state), none of it touching storage;
@@ -16,7 +16,6 @@
  * crash of the supervisor, and can be taken up again. SIGINT and SIGHUP are ignored.
  */
 #include "common/fd.h"
-#include "common/spawn.h"
 #include "domain_lock/archive.h"
 #include "domain_lock/step.h"
 #include "supervisor/guest_qemu.h"
@@ -158,9 +157,8 @@ virMainClear(virMain *self)
 }
 
 static int
-virMainRun(gpointer data)
+virMainRun(virMain *self)
 {
-    virMain *self = data;
     g_autoptr(GError) error = NULL;
     int status = EXIT_FAILURE;
 
@@ -209,17 +207,6 @@ main(int argc, char **argv)
 {
     virMain self = {.statusFd = -1};
     g_autoptr(GError) error = NULL;
-    int keep[2] = {-1, -1};
-    virSpawnOptions options = {
-        .what = "the supervisor",
-        .flags = VIR_SPAWN_CLOSE_FDS,
-        .stdioFds = {VIR_SPAWN_STDIO_INHERIT, VIR_SPAWN_STDIO_INHERIT,
-                     VIR_SPAWN_STDIO_INHERIT},
-        .keepFds = keep,
-        .childForkSafe = virMainRun, /* there are no threads whose locks could be taken */
-        .data = &self,
-    };
-    pid_t pid = 0;
 
     virMainSetMalloc();
     setlocale(LC_ALL, "");
@@ -227,12 +214,6 @@ main(int argc, char **argv)
         g_printerr("leasehold-supervisor: %s\n", error->message);
         return 2;
     }
-    keep[options.nKeepFds++] = self.statusFd;
-    if (virStepFd() >= 3)
-        keep[options.nKeepFds++] = virStepFd();
-    if (!virSpawn(&options, &pid, NULL, &error)) {
-        virSupervisorStarterFail(virSupervisorStarterNew(self.statusFd), error);
-        return EXIT_FAILURE;
-    }
-    _exit(EXIT_SUCCESS);
+    /* not exit: a thread may be stuck in a call to storage */
+    _exit(virMainRun(&self));
 }

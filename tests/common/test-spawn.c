@@ -223,6 +223,44 @@ testReapKeepsItsDeadline(void)
     virFdClose(pidfd);
 }
 
+/* Its parent is not us, and we have no child to reap. */
+static void
+testDetachedIsNobodysChild(void)
+{
+    const char *const argv[] = {"/bin/sh", "-c", "read go; echo $PPID", NULL};
+    const char *const missing[] = {"/nonexistent", NULL};
+    g_autoptr(GError) error = NULL;
+    g_autofree char *us = g_strdup_printf("%d\n", (int)getpid());
+    virSpawnOptions options = {.what = "a shell",
+                               .flags = VIR_SPAWN_CLOSE_FDS | VIR_SPAWN_DETACHED |
+                                        VIR_SPAWN_NEW_SESSION,
+                               .argv = argv};
+    char text[32] = "";
+    int in[2], out[2];
+
+    g_assert_cmpint(pipe2(in, O_CLOEXEC), ==, 0);
+    g_assert_cmpint(pipe2(out, O_CLOEXEC), ==, 0);
+    options.stdioFds[0] = in[0];
+    options.stdioFds[1] = out[1];
+    options.stdioFds[2] = VIR_SPAWN_STDIO_INHERIT;
+    g_assert_true(virSpawn(&options, NULL, NULL, &error));
+    virAssertNoError(error);
+    g_assert_cmpint(waitpid(-1, NULL, WNOHANG), ==, -1);
+    g_assert_cmpint(errno, ==, ECHILD);
+    g_assert_cmpint(write(in[1], "\n", 1), ==, 1);
+    g_assert_cmpint(read(out[0], text, sizeof(text) - 1), >, 1);
+    g_assert_cmpstr(text, !=, us);
+
+    options.argv = missing;
+    g_assert_false(virSpawn(&options, NULL, NULL, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+    g_assert_cmpint(waitpid(-1, NULL, WNOHANG), ==, -1);
+    for (int i = 0; i < 2; i++) {
+        virFdClose(in[i]);
+        virFdClose(out[i]);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -234,5 +272,6 @@ main(int argc, char **argv)
     g_test_add_func("/spawn/exec-error-is-the-kernels", testExecErrorIsTheKernels);
     g_test_add_func("/spawn/dies-with-its-parent", testDiesWithItsParent);
     g_test_add_func("/spawn/reap-keeps-its-deadline", testReapKeepsItsDeadline);
+    g_test_add_func("/spawn/detached-is-nobodys-child", testDetachedIsNobodysChild);
     return g_test_run();
 }
