@@ -7,9 +7,11 @@
 #include "codec.h"
 #include "common/fd.h"
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define CALL_CONNECT_SEC 5
 #define CALL_MSEC 30000
@@ -42,17 +44,52 @@ virCallSetNotConnected(virDomainLock *dom, const GError *why, GError **error)
                     "guest '%s' does not run on this host", dom->name);
 }
 
-/* The thread of the connection may have begun to read while its socket still had a timeout,
- * on either side, and would close it when the answer of a long call takes more than that. One
- * message there and back has both read anew, without. */
+/* One line, and no byte of what follows it: that is D-Bus. FALSE: the deadline or the end. */
 static gboolean
-virCallSettle(GDBusConnection *connection, GError **error)
+virCallReadLine(int fd, gint64 deadlineUsec, GString *line)
 {
-    g_autoptr(GVariant) pong = g_dbus_connection_call_sync(
-        connection, NULL, "/io/leasehold/Guest", "org.freedesktop.DBus.Peer", "Ping",
-        NULL, NULL, G_DBUS_CALL_FLAGS_NONE, CALL_CONNECT_SEC * 1000, NULL, error);
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    char bytes[256];
 
-    return pong != NULL;
+    while (line->len < sizeof(bytes)) {
+        int ready = poll(&readable, 1, virPollTimeoutMsec(deadlineUsec));
+        ssize_t n = ready > 0 ? recv(fd, bytes, sizeof(bytes), MSG_PEEK) : -1;
+        const char *end = n > 0 ? memchr(bytes, '\n', (size_t)n) : NULL;
+
+        if (n > 0)
+            n = recv(fd, bytes, end ? (size_t)(end - bytes) + 1 : (size_t)n, 0);
+        if (n > 0)
+            g_string_append_len(line, bytes, n);
+        if (n > 0 && end)
+            return TRUE;
+        if (ready == 0 || n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+            return FALSE;
+    }
+    return FALSE;
+}
+
+/* The handshake of D-Bus in one go, within a deadline: GDBus would wait as long as the
+ * supervisor likes, and a supervisor that is stopped must not stop us too. */
+static gboolean
+virCallGreet(int fd, GError **error)
+{
+    g_autofree char *uid = g_strdup_printf("%u", (guint)geteuid());
+    g_autoptr(GString) hello = g_string_new(NULL);
+    g_autoptr(GString) answer = g_string_new(NULL);
+    gint64 deadline = g_get_monotonic_time() + CALL_CONNECT_SEC * G_USEC_PER_SEC;
+
+    g_string_append_len(hello, "\0AUTH EXTERNAL ", 15);
+    for (const char *c = uid; *c; c++)
+        g_string_append_printf(hello, "%02x", (guint)*c);
+    g_string_append(hello, "\r\nBEGIN\r\n");
+    if (send(fd, hello->str, hello->len, MSG_NOSIGNAL) == (ssize_t)hello->len &&
+        virCallReadLine(fd, deadline, answer) && g_str_has_prefix(answer->str, "OK "))
+        return TRUE;
+    g_strstrip(answer->str);
+    g_set_error_literal(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                        g_str_has_prefix(answer->str, "ERROR ") ? answer->str + 6
+                                                                : "no handshake");
+    return FALSE;
 }
 
 GDBusConnection *
@@ -65,35 +102,26 @@ virDomainLockConnect(virDomainLock *dom, GError **error)
     g_autoptr(GError) why = NULL;
     GDBusConnection *connection = NULL;
     /* a supervisor that hangs lets its queue of connections run full: no waiting for that */
-    int fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);
+    g_auto(virFd) fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);
 
     if (fd < 0) {
         virCallSetNotConnected(dom, why, error);
         return NULL;
     }
-    socket = g_socket_new_from_fd(fd, &why);
+    if (virCallGreet(fd, &why))
+        socket = g_socket_new_from_fd(fd, &why);
     if (socket) {
-        /* a supervisor that is stopped accepts nothing; it must not stop us too */
-        g_socket_set_timeout(socket, CALL_CONNECT_SEC);
+        (void)g_steal_fd(&fd);
         stream = g_socket_connection_factory_create_connection(socket);
-        connection = g_dbus_connection_new_sync(
-            G_IO_STREAM(stream), NULL, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT,
-            NULL, NULL, &why);
-    } else {
-        virFdClose(fd);
+        connection =
+            g_dbus_connection_new_sync(G_IO_STREAM(stream), NULL,
+                                       G_DBUS_CONNECTION_FLAGS_NONE, NULL, NULL, &why);
     }
-    if (!connection) {
+    if (!connection)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
                     "the supervisor of guest '%s' does not answer: %s", dom->name,
                     why->message);
-        return NULL;
-    }
-    g_socket_set_timeout(socket, 0);
-    if (virCallSettle(connection, &why))
-        return connection;
-    g_object_unref(connection);
-    g_propagate_error(error, virDomainLockErrorFromRemote(why));
-    return NULL;
+    return connection;
 }
 
 GVariant *

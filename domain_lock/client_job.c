@@ -28,7 +28,8 @@ typedef struct {
     gboolean late;           /* because of the deadline */
     gboolean silent;         /* it did not answer */
     gint64 askedUsec;        /* to cancel; 0: not */
-    virDomainLockInfo *info; /* what is known of the job */
+    GVariant *known;         /* a{sv}: properties as they were told; NULL: none yet */
+    virDomainLockInfo *info; /* the same */
 } virJobCall;
 
 gboolean
@@ -77,12 +78,22 @@ virJobChanged(GDBusConnection *connection, const char *sender, const char *path,
 {
     virJobCall *call = data;
     g_autoptr(GVariant) changed = NULL;
+    GVariantDict all;
+    GVariantIter iter;
+    const char *name = NULL;
+    GVariant *value = NULL;
 
     if (!g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sa{sv}as)")))
         return;
     changed = g_variant_get_child_value(parameters, 1);
+    g_variant_dict_init(&all, call->known);
+    g_variant_iter_init(&iter, changed);
+    while (g_variant_iter_loop(&iter, "{&sv}", &name, &value))
+        g_variant_dict_insert_value(&all, name, value);
+    g_clear_pointer(&call->known, g_variant_unref);
+    call->known = g_variant_ref_sink(g_variant_dict_end(&all));
     virDomainLockInfoFree(call->info);
-    call->info = virDomainLockInfoFromVariant(changed);
+    call->info = virDomainLockInfoFromVariant(call->known);
     virJobReport(call);
 }
 
@@ -216,6 +227,7 @@ virDomainLockCallJob(virDomainLock *dom, const char *method, GVariant *parameter
     g_main_context_pop_thread_default(context);
     g_clear_pointer(&call.reply, g_variant_unref);
     g_clear_error(&call.error);
+    g_clear_pointer(&call.known, g_variant_unref);
     virDomainLockInfoFree(call.info);
     return ok;
 }

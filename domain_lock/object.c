@@ -197,11 +197,12 @@ virDomainLockObjChanged(virDomainLockObj *obj)
 void
 virDomainLockObjSetJob(virDomainLockObj *obj, const char *job)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
-
+    g_mutex_lock(&obj->lock);
     g_free(obj->status->info->job);
     obj->status->info->job = g_strdup(job);
     virDomainLockObjSaveOrWarn(obj);
+    g_mutex_unlock(&obj->lock);
+    virDomainLockObjTell(obj, NULL);
 }
 
 void

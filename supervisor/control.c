@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * control.c: listener, connections and signals of the control interface.
+ * control.c: listener, clients and signals of the control interface.
  *
- * The peer's user is taken from the kernel (SO_PEERCRED) before a byte of it is read. Until
- * it has authenticated, its socket has a timeout, because GDBus does that in a thread of a
- * small pool that silent clients could fill.
+ * The peer's user is taken from the kernel (SO_PEERCRED) before a byte of it is read. What a
+ * client may cost is bounded: how many there are, of one process and of all; what each may
+ * ask without an answer and leave unread (control_stream.h); how many jobs may wait. A client
+ * that hangs up in the middle of a call ends its waiting, not the job.
  */
 #include "supervisor/control.h"
 #include "common/fd.h"
 #include "domain_lock/codec.h"
+#include "supervisor/control_client.h"
 #include "supervisor/guest1_info.h"
 #include "supervisor/supervisor.h"
 #include <errno.h>
@@ -18,7 +20,8 @@
 #include <unistd.h>
 
 #define CONTROL_MAX_CLIENTS 64
-#define CONTROL_AUTH_TIMEOUT_SEC 5
+/* So that a daemon that leaks connections does not lock out the operator. */
+#define CONTROL_MAX_OF_PROCESS 16
 #define CONTROL_FINISH_MSEC 1000
 
 typedef struct {
@@ -34,18 +37,74 @@ struct _virSupervisorControl {
     virSupervisor *sup;
     int fd;
     guint source;
-    GCancellable *cancellable; /* of handshakes under way */
-    guint handshakes;
-    GPtrArray *clients; /* GDBusConnection */
+    GPtrArray *clients; /* virControlClient */
+    GHashTable *told;   /* property -> value as clients know it; NULL: there is none */
     GList *waiters;     /* virControlWaiter */
 
     GDBusMethodInvocation *jobOwner; /* atomic: who waits for the job that takes long */
 
+    GCancellable *cancellable; /* of flushes */
     guint flushes; /* under way, at the end */
     guint finishTimer;
     void (*finished)(gpointer data);
     gpointer finishedData;
 };
+
+static void virControlForgetWaiters(virSupervisorControl *control,
+                                    GDBusConnection *connection);
+
+/* --- what has changed --------------------------------------------------------------- */
+
+/* The arguments of PropertiesChanged, and from now on it is told; NULL: nothing has. */
+static GVariant *
+virControlChanged(virSupervisorControl *control, const virDomainLockInfo *info)
+{
+    const GDBusInterfaceInfo *interface =
+        (const GDBusInterfaceInfo *)&vir_domain_lock_guest1_interface;
+    g_auto(GVariantBuilder) changed = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{sv}"));
+    gboolean any = FALSE;
+
+    for (gsize i = 0; interface->properties[i]; i++) {
+        char *name = interface->properties[i]->name;
+        g_autoptr(GVariant) value =
+            g_variant_ref_sink(virDomainLockInfoGetProperty(info, name));
+        GVariant *told = g_hash_table_lookup(control->told, name);
+
+        if (told && g_variant_equal(told, value))
+            continue;
+        any = TRUE;
+        g_variant_builder_add(&changed, "{sv}", name, value);
+        g_hash_table_replace(control->told, name, g_steal_pointer(&value));
+    }
+    return any ? g_variant_new("(sa{sv}as)", interface->name, &changed, NULL) : NULL;
+}
+
+static void
+virControlTellAll(virSupervisorControl *control, const char *interface, const char *name,
+                  GVariant *parameters)
+{
+    g_autoptr(GVariant) owned = g_variant_ref_sink(parameters);
+
+    for (guint i = 0; i < control->clients->len; i++)
+        virControlClientEmit(g_ptr_array_index(control->clients, i), interface, name,
+                             owned);
+}
+
+void
+virSupervisorControlTell(virSupervisorControl *control, const virDomainLockEvent *event,
+                         const virDomainLockInfo *info)
+{
+    GVariant *changed = control->told ? virControlChanged(control, info) : NULL;
+
+    if (changed)
+        virControlTellAll(control, "org.freedesktop.DBus.Properties", "PropertiesChanged",
+                          changed);
+    if (event)
+        virControlTellAll(control, "io.leasehold.Guest1", "Event",
+                          g_variant_new("(xsss)", event->timeUsec, event->event,
+                                        event->detail ? event->detail : "",
+                                        event->message ? event->message : ""));
+}
 
 /* --- clients ------------------------------------------------------------------------ */
 
@@ -74,85 +133,83 @@ static const GDBusInterfaceVTable controlVtable = {
     .get_property = virControlGetProperty,
 };
 
-static void
-virControlClosed(GDBusConnection *connection, gboolean vanished, GError *error,
-                 gpointer data)
+static gboolean
+virControlServe(virSupervisorControl *control, GDBusConnection *connection)
 {
-    virSupervisorControl *control = data;
-
-    g_ptr_array_remove_fast(control->clients, connection);
-}
-
-static void
-virControlConnected(GObject *object, GAsyncResult *result, gpointer data)
-{
-    virSupervisorControl *control = data;
     g_autoptr(GError) why = NULL;
-    g_autoptr(GDBusConnection) connection = g_dbus_connection_new_finish(result, &why);
-    GIOStream *stream = NULL;
 
-    /* cancelled only by ControlFree, which has let go of everything by then */
-    if (!connection && g_error_matches(why, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        return;
-    control->handshakes--;
-    if (!connection) {
-        g_message("a client of the control socket did not authenticate: %s",
-                  why->message);
-        return;
-    }
-    stream = g_dbus_connection_get_stream(connection);
-    g_socket_set_timeout(g_socket_connection_get_socket(G_SOCKET_CONNECTION(stream)), 0);
-    if (!g_dbus_connection_register_object(
+    if (g_dbus_connection_register_object(
             connection, "/io/leasehold/Guest",
             (GDBusInterfaceInfo *)&vir_domain_lock_guest1_interface, &controlVtable,
-            control, NULL, &why)) {
-        g_warning("cannot serve a client of the control socket: %s", why->message);
-        return;
-    }
-    g_signal_connect(connection, "closed", G_CALLBACK(virControlClosed), control);
-    g_dbus_connection_start_message_processing(connection);
-    g_ptr_array_add(control->clients, g_steal_pointer(&connection));
+            control, NULL, &why))
+        return TRUE;
+    g_warning("cannot serve a client of the control socket: %s", why->message);
+    return FALSE;
 }
 
-static gboolean
-virControlAllowMechanism(GDBusAuthObserver *observer, const char *mechanism,
-                         gpointer data)
+static guint
+virControlCountTalking(virSupervisorControl *control)
 {
-    return g_str_equal(mechanism, "EXTERNAL");
-}
+    guint n = 0;
 
-static gboolean
-virControlAuthorize(GDBusAuthObserver *observer, GIOStream *stream,
-                    GCredentials *credentials, gpointer data)
-{
-    uid_t uid = credentials ? g_credentials_get_unix_user(credentials, NULL) : (uid_t)-1;
-
-    return uid == 0 || uid == geteuid();
+    for (guint i = 0; i < control->clients->len; i++)
+        n += virControlClientGetConnection(g_ptr_array_index(control->clients, i)) != NULL;
+    return n;
 }
 
 static void
-virControlHandshake(virSupervisorControl *control, int clientFd)
+virControlClientMoved(virControlClient *client, virControlClientState state,
+                      gpointer data)
 {
-    g_autoptr(GSocket) socket = g_socket_new_from_fd(clientFd, NULL);
-    g_autoptr(GSocketConnection) stream = NULL;
-    g_autoptr(GDBusAuthObserver) observer = g_dbus_auth_observer_new();
-    g_autofree char *guid = g_dbus_generate_guid();
+    virSupervisorControl *control = data;
+    GDBusConnection *connection = virControlClientGetConnection(client);
 
-    if (!socket) {
-        virFdClose(clientFd);
-        return;
+    if (state == VIR_CONTROL_CLIENT_TALKS && !virControlServe(control, connection)) {
+        virControlClientHangUp(client, NULL);
+    } else if (state == VIR_CONTROL_CLIENT_TALKS && !control->told) {
+        g_autoptr(virDomainLockInfo) info =
+            virDomainLockObjGetInfo(virSupervisorGetObj(control->sup));
+
+        control->told = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
+                                              (GDestroyNotify)g_variant_unref);
+        g_variant_unref(g_variant_ref_sink(virControlChanged(control, info)));
+    } else if (state == VIR_CONTROL_CLIENT_IS_GONE && connection) {
+        virControlForgetWaiters(control, connection);
+        if (virControlCountTalking(control) == 1)
+            g_clear_pointer(&control->told, g_hash_table_unref);
     }
-    g_socket_set_timeout(socket, CONTROL_AUTH_TIMEOUT_SEC);
-    stream = g_socket_connection_factory_create_connection(socket);
-    g_signal_connect(observer, "allow-mechanism", G_CALLBACK(virControlAllowMechanism),
-                     NULL);
-    g_signal_connect(observer, "authorize-authenticated-peer",
-                     G_CALLBACK(virControlAuthorize), NULL);
-    control->handshakes++;
-    g_dbus_connection_new(G_IO_STREAM(stream), guid,
-                          G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER |
-                              G_DBUS_CONNECTION_FLAGS_DELAY_MESSAGE_PROCESSING,
-                          observer, control->cancellable, virControlConnected, control);
+}
+
+/* Room for one more of this process, at the cost of the one that has been longest in its
+ * handshake; NULL, or why there is none. */
+static const char *
+virControlMakeRoom(virSupervisorControl *control, pid_t pid)
+{
+    guint all = 0;
+    guint ofProcess = 0;
+    virControlClient *slowest = NULL;
+
+    for (guint i = control->clients->len; i-- > 0;) {
+        virControlClient *client = g_ptr_array_index(control->clients, i);
+
+        if (virControlClientIsForgotten(client)) {
+            g_ptr_array_remove_index(control->clients, i);
+            continue;
+        }
+        all++;
+        ofProcess += virControlClientGetPid(client) == pid;
+        if (virControlClientGetState(client) == VIR_CONTROL_CLIENT_GREETS)
+            slowest = client;
+    }
+    if (ofProcess >= CONTROL_MAX_OF_PROCESS)
+        return "this process has too many connections to the guest already";
+    if (all < CONTROL_MAX_CLIENTS)
+        return NULL;
+    if (!slowest)
+        return "there are too many connections to the guest already";
+    virControlClientHangUp(slowest, "others wait");
+    g_ptr_array_remove(control->clients, slowest);
+    return NULL;
 }
 
 static gboolean
@@ -161,23 +218,27 @@ virControlAccept(gint fd, GIOCondition condition, gpointer data)
     virSupervisorControl *control = data;
     struct ucred peer;
     socklen_t len = sizeof(peer);
-    g_auto(virFd) client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    g_auto(virFd) accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    virControlClient *client = NULL;
+    const char *problem = NULL;
 
-    if (client < 0)
+    if (accepted < 0)
         return G_SOURCE_CONTINUE;
-    if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+    if (getsockopt(accepted, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
         (peer.uid != 0 && peer.uid != geteuid())) {
-        g_message(
-            "a client of the control socket was turned away: it is neither root nor "
-            "this user");
+        g_debug("a client of the control socket was turned away: it is neither root nor "
+                "this user");
         return G_SOURCE_CONTINUE;
     }
-    if (control->clients->len + control->handshakes >= CONTROL_MAX_CLIENTS) {
-        g_message("a client of the control socket was turned away: there are %u already",
-                  control->clients->len + control->handshakes);
-        return G_SOURCE_CONTINUE;
+    problem = virControlMakeRoom(control, peer.pid);
+    client = virControlClientNew(g_steal_fd(&accepted), peer.pid, peer.uid,
+                                 virControlClientMoved, control);
+    if (problem) {
+        virControlClientHangUp(client, problem);
+        virControlClientFree(client);
+    } else {
+        g_ptr_array_add(control->clients, client);
     }
-    virControlHandshake(control, g_steal_fd(&client));
     return G_SOURCE_CONTINUE;
 }
 
@@ -194,7 +255,8 @@ virSupervisorControlNew(virSupervisor *sup, const char *path, GError **error)
     control->fd = fd;
     (void)virFdSetNonblock(fd, TRUE);
     control->cancellable = g_cancellable_new();
-    control->clients = g_ptr_array_new_with_free_func(g_object_unref);
+    control->clients =
+        g_ptr_array_new_with_free_func((GDestroyNotify)virControlClientFree);
     control->source = g_unix_fd_add(fd, G_IO_IN, virControlAccept, control);
     return control;
 }
@@ -209,10 +271,8 @@ virSupervisorControlFree(virSupervisorControl *control)
         g_source_remove(control->source);
     if (control->finishTimer)
         g_source_remove(control->finishTimer);
-    for (guint i = 0; i < control->clients->len; i++)
-        g_signal_handlers_disconnect_by_data(g_ptr_array_index(control->clients, i),
-                                             control);
     g_ptr_array_unref(control->clients);
+    g_clear_pointer(&control->told, g_hash_table_unref);
     g_object_unref(control->cancellable);
     virFdClose(control->fd);
     g_free(control);
@@ -239,51 +299,6 @@ virSupervisorControlOwnsJob(virSupervisorControl *control, GDBusConnection *clie
     return owner && g_dbus_method_invocation_get_connection(owner) == client;
 }
 
-/* --- signals ------------------------------------------------------------------------ */
-
-static GVariant *
-virControlChanged(const virDomainLockInfo *info)
-{
-    static const char *const names[] = {
-        "State", "Reason",    "Pid",        "Deadline", "Message",
-        "Job",   "JobDetail", "JobStarted", "JobDone",  "JobTotal"};
-    GVariantBuilder changed;
-
-    g_variant_builder_init(&changed, G_VARIANT_TYPE("a{sv}"));
-    for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
-        g_variant_builder_add(&changed, "{sv}", names[i],
-                              virDomainLockInfoGetProperty(info, names[i]));
-    return g_variant_new("(sa{sv}as)", "io.leasehold.Guest1", &changed, NULL);
-}
-
-static void
-virControlEmit(GDBusConnection *client, const char *interface, const char *name,
-               GVariant *parameters)
-{
-    g_autoptr(GError) why = NULL;
-
-    if (!g_dbus_connection_emit_signal(client, NULL, "/io/leasehold/Guest", interface,
-                                       name, parameters, &why))
-        g_debug("a client of the control socket is gone: %s", why->message);
-}
-
-void
-virSupervisorControlTell(virSupervisorControl *control, const virDomainLockEvent *event,
-                         const virDomainLockInfo *info)
-{
-    for (guint i = 0; i < control->clients->len; i++) {
-        GDBusConnection *client = g_ptr_array_index(control->clients, i);
-
-        virControlEmit(client, "org.freedesktop.DBus.Properties", "PropertiesChanged",
-                       virControlChanged(info));
-        if (event)
-            virControlEmit(client, "io.leasehold.Guest1", "Event",
-                           g_variant_new("(xsss)", event->timeUsec, event->event,
-                                         event->detail ? event->detail : "",
-                                         event->message ? event->message : ""));
-    }
-}
-
 /* --- those who wait for the end ----------------------------------------------------- */
 
 static void
@@ -295,6 +310,24 @@ virControlWaiterFree(virControlWaiter *waiter)
     g_free(waiter->device);
     g_free(waiter->target);
     g_free(waiter);
+}
+
+/* Its client hung up: what it asked for goes on, without anybody to tell. */
+static void
+virControlForgetWaiters(virSupervisorControl *control, GDBusConnection *connection)
+{
+    GList *next = NULL;
+
+    for (GList *item = control->waiters; item; item = next) {
+        virControlWaiter *waiter = item->data;
+        GDBusMethodInvocation *invocation = waiter->invocation;
+
+        next = item->next;
+        if (g_dbus_method_invocation_get_connection(invocation) != connection)
+            continue;
+        virControlWaiterFree(waiter);
+        g_object_unref(invocation);
+    }
 }
 
 static GError *
@@ -458,14 +491,19 @@ virSupervisorControlFinish(virSupervisorControl *control, void (*done)(gpointer 
     control->finished = done;
     control->finishedData = data;
     virControlAnswerWaiters(control, TRUE);
-    control->flushes = control->clients->len;
+    control->flushes = virControlCountTalking(control);
     if (control->flushes == 0) {
         virControlFinished(control);
         return;
     }
     control->finishTimer =
         g_timeout_add(CONTROL_FINISH_MSEC, virControlFinishTimeout, control);
-    for (guint i = 0; i < control->clients->len; i++)
-        g_dbus_connection_flush(g_ptr_array_index(control->clients, i),
-                                control->cancellable, virControlFlushed, control);
+    for (guint i = 0; i < control->clients->len; i++) {
+        GDBusConnection *connection =
+            virControlClientGetConnection(g_ptr_array_index(control->clients, i));
+
+        if (connection)
+            g_dbus_connection_flush(connection, control->cancellable, virControlFlushed,
+                                    control);
+    }
 }

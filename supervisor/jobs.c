@@ -8,6 +8,9 @@
  */
 #include "supervisor/jobs.h"
 
+/* Of those that may wait only so long: more are BUSY at once. */
+#define JOBS_WAITING_MAX 64
+
 typedef struct {
     virSupervisorJobs *jobs;
     virSupervisorJob job;
@@ -147,20 +150,26 @@ virJobsNext(virSupervisorJobs *jobs)
     }
 }
 
-static gboolean
-virJobWaitedEnough(gpointer data)
+static void
+virJobRefuse(virSupervisorJobs *jobs, const virSupervisorJob *job)
 {
-    virJobEntry *entry = data;
-    virSupervisorJobs *jobs = entry->jobs;
     g_autofree char *text = jobs->text ? jobs->text(jobs->textData) : NULL;
     g_autoptr(GError) error =
         g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY, "the guest is busy: %s%s",
                     text ? text : virSupervisorJobsCurrent(jobs),
                     text ? "; 'leasehold job' shows and cancels it" : "");
 
+    job->done(error, job->data);
+}
+
+static gboolean
+virJobWaitedEnough(gpointer data)
+{
+    virJobEntry *entry = data;
+
     entry->timer = 0;
-    g_queue_remove(&jobs->waiting, entry);
-    entry->job.done(error, entry->job.data);
+    g_queue_remove(&entry->jobs->waiting, entry);
+    virJobRefuse(entry->jobs, &entry->job);
     virJobFree(entry);
     return G_SOURCE_REMOVE;
 }
@@ -168,8 +177,13 @@ virJobWaitedEnough(gpointer data)
 void
 virSupervisorJobsAdd(virSupervisorJobs *jobs, const virSupervisorJob *job)
 {
-    virJobEntry *entry = g_new0(virJobEntry, 1);
+    virJobEntry *entry = NULL;
 
+    if (job->waitMsec > 0 && g_queue_get_length(&jobs->waiting) >= JOBS_WAITING_MAX) {
+        virJobRefuse(jobs, job);
+        return;
+    }
+    entry = g_new0(virJobEntry, 1);
     entry->jobs = jobs;
     entry->job = *job;
     g_queue_push_tail(&jobs->waiting, entry);

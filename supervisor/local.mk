@@ -7,9 +7,17 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/cgroup.h \
 	%D%/control.c \
 	%D%/control.h \
+	%D%/control_auth.c \
+	%D%/control_auth.h \
+	%D%/control_bus.c \
+	%D%/control_bus.h \
+	%D%/control_client.c \
+	%D%/control_client.h \
 	%D%/control_disks.c \
 	%D%/control_jobs.c \
 	%D%/control_methods.c \
+	%D%/control_stream.c \
+	%D%/control_stream.h \
 	%D%/drain.c \
 	%D%/drain.h \
 	%D%/guest_log.c \
