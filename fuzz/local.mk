@@ -16,3 +16,9 @@ TESTS += %D%/fuzz-domain-xml %D%/fuzz-domain-command %D%/fuzz-qcow2
 %C%_fuzz_qcow2_SOURCES = %D%/fuzz-qcow2.c %D%/replay.c
 %C%_fuzz_qcow2_LDADD = $(domain_LIBS)
 EXTRA_DIST += %D%/corpus/domain-xml %D%/corpus/domain-command %D%/corpus/qcow2
+
+check_PROGRAMS += %D%/fuzz-control-auth
+TESTS += %D%/fuzz-control-auth
+%C%_fuzz_control_auth_SOURCES = %D%/fuzz-control-auth.c %D%/replay.c
+%C%_fuzz_control_auth_LDADD = supervisor/libsupervisor.la $(GIO_LIBS) $(GLIB_LIBS)
+EXTRA_DIST += %D%/corpus/control-auth

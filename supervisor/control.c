@@ -368,19 +368,25 @@ virControlWaitedEnough(gpointer data)
     return G_SOURCE_REMOVE;
 }
 
-static virControlWaiter *
-virControlWaiterAdd(virSupervisorControl *control, GDBusMethodInvocation *invocation,
-                    virSupervisorControlWait what, guint timeoutSec)
+static void
+virControlWaiterAdd(virSupervisorControl *control, const virControlWaiter *waiter,
+                    guint timeoutSec)
 {
-    virControlWaiter *waiter = g_new0(virControlWaiter, 1);
+    virControlWaiter *copy = NULL;
 
-    waiter->invocation = invocation;
-    waiter->what = what;
-    waiter->control = control;
+    /* it hung up while its job ran */
+    if (g_dbus_connection_is_closed(
+            g_dbus_method_invocation_get_connection(waiter->invocation))) {
+        g_object_unref(waiter->invocation);
+        return;
+    }
+    copy = g_memdup2(waiter, sizeof(*waiter));
+    copy->control = control;
+    copy->device = g_strdup(waiter->device);
+    copy->target = g_strdup(waiter->target);
     if (timeoutSec > 0)
-        waiter->timer = g_timeout_add_seconds(timeoutSec, virControlWaitedEnough, waiter);
-    control->waiters = g_list_append(control->waiters, waiter);
-    return waiter;
+        copy->timer = g_timeout_add_seconds(timeoutSec, virControlWaitedEnough, copy);
+    control->waiters = g_list_append(control->waiters, copy);
 }
 
 void
@@ -388,7 +394,9 @@ virSupervisorControlAwait(virSupervisorControl *control,
                           GDBusMethodInvocation *invocation,
                           virSupervisorControlWait what, guint timeoutSec)
 {
-    (void)virControlWaiterAdd(control, invocation, what, timeoutSec);
+    virControlWaiter waiter = {.invocation = invocation, .what = what};
+
+    virControlWaiterAdd(control, &waiter, timeoutSec);
 }
 
 void
@@ -396,11 +404,12 @@ virSupervisorControlAwaitUnplug(virSupervisorControl *control,
                                 GDBusMethodInvocation *invocation, const char *device,
                                 const char *target, guint timeoutSec)
 {
-    virControlWaiter *waiter =
-        virControlWaiterAdd(control, invocation, VIR_CONTROL_WAIT_UNPLUGGED, timeoutSec);
+    virControlWaiter waiter = {.invocation = invocation,
+                               .what = VIR_CONTROL_WAIT_UNPLUGGED,
+                               .device = (char *)device,
+                               .target = (char *)target};
 
-    waiter->device = g_strdup(device);
-    waiter->target = g_strdup(target);
+    virControlWaiterAdd(control, &waiter, timeoutSec);
 }
 
 static void

@@ -13,7 +13,8 @@
 #define CLIENT_AUTH_TIMEOUT_SEC 10
 
 struct _virControlClient {
-    virControlStream *stream;
+    virControlStream *stream; /* NULL: IS_GONE */
+    virControlLifeline *lifeline;
     virControlClientState state;
     pid_t pid;
     virControlClientFunc func;
@@ -79,7 +80,7 @@ virControlClientConnect(virControlClient *client)
     g_signal_connect(client->connection, "closed", G_CALLBACK(virControlClientClosed),
                      client);
     virControlClientMove(client, VIR_CONTROL_CLIENT_TALKS);
-    if (client->connection)
+    if (client->state == VIR_CONTROL_CLIENT_TALKS)
         g_dbus_connection_start_message_processing(client->connection);
 }
 
@@ -186,6 +187,8 @@ virControlClientNew(int fd, pid_t pid, uid_t uid, virControlClientFunc func, gpo
     virControlClient *client = g_new0(virControlClient, 1);
 
     client->stream = virControlStreamNew(fd);
+    client->lifeline =
+        virControlLifelineRef(virControlStreamGetLifeline(client->stream));
     client->pid = pid;
     client->func = func;
     client->data = data;
@@ -198,13 +201,14 @@ virControlClientNew(int fd, pid_t pid, uid_t uid, virControlClientFunc func, gpo
     return client;
 }
 
+/* The last reference to a connection may be that of a job that runs for it. */
 static void
 virControlClientLetGo(virControlClient *client)
 {
-    virControlClientEndHandshake(client);
-    virControlStreamHangUp(client->stream);
     if (client->connection)
         g_signal_handlers_disconnect_by_data(client->connection, client);
+    g_clear_object(&client->connection);
+    g_clear_pointer(&client->stream, virControlStreamUnref);
 }
 
 void
@@ -217,18 +221,20 @@ virControlClientHangUp(virControlClient *client, const char *why)
 
         (void)virControlClientSay(client, line, strlen(line));
     }
-    virControlClientLetGo(client);
+    virControlClientEndHandshake(client);
+    virControlStreamHangUp(client->stream);
     virControlClientMove(client, VIR_CONTROL_CLIENT_IS_GONE);
-    /* the last reference may be that of a job that runs for it */
-    g_clear_object(&client->connection);
+    virControlClientLetGo(client);
 }
 
 void
 virControlClientFree(virControlClient *client)
 {
+    virControlClientEndHandshake(client);
+    if (client->stream)
+        virControlStreamHangUp(client->stream);
     virControlClientLetGo(client);
-    g_clear_object(&client->connection);
-    virControlStreamUnref(client->stream);
+    virControlLifelineUnref(client->lifeline);
     g_free(client);
 }
 
@@ -254,7 +260,7 @@ gboolean
 virControlClientIsForgotten(virControlClient *client)
 {
     return client->state == VIR_CONTROL_CLIENT_IS_GONE &&
-           virControlStreamIsLast(client->stream);
+           virControlLifelineIsLast(client->lifeline);
 }
 
 void

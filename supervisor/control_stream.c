@@ -16,6 +16,7 @@
 
 struct _virControlStream {
     gatomicrefcount refs;
+    virControlLifeline *lifeline;
     int fd;
     gint signals;      /* atomic: queued */
     GHashTable *calls; /* serial -> bytes: not answered yet; GDBus's thread only, as all below */
@@ -24,12 +25,34 @@ struct _virControlStream {
     gboolean onBus;    /* the client believes that this is a message bus */
 };
 
+virControlLifeline *
+virControlLifelineRef(virControlLifeline *lifeline)
+{
+    g_atomic_ref_count_inc(lifeline);
+    return lifeline;
+}
+
+void
+virControlLifelineUnref(virControlLifeline *lifeline)
+{
+    if (g_atomic_ref_count_dec(lifeline))
+        g_free(lifeline);
+}
+
+gboolean
+virControlLifelineIsLast(virControlLifeline *lifeline)
+{
+    return g_atomic_ref_count_compare(lifeline, 1);
+}
+
 virControlStream *
 virControlStreamNew(int fd)
 {
     virControlStream *stream = g_new0(virControlStream, 1);
 
     g_atomic_ref_count_init(&stream->refs);
+    stream->lifeline = g_new0(virControlLifeline, 1);
+    g_atomic_ref_count_init(stream->lifeline);
     stream->fd = fd;
     stream->calls = g_hash_table_new(NULL, NULL);
     return stream;
@@ -49,6 +72,7 @@ virControlStreamUnref(virControlStream *stream)
         return;
     virFdClose(stream->fd);
     g_hash_table_unref(stream->calls);
+    virControlLifelineUnref(stream->lifeline);
     g_free(stream);
 }
 
@@ -58,10 +82,10 @@ virControlStreamGetFd(virControlStream *stream)
     return stream->fd;
 }
 
-gboolean
-virControlStreamIsLast(virControlStream *stream)
+virControlLifeline *
+virControlStreamGetLifeline(virControlStream *stream)
 {
-    return g_atomic_ref_count_compare(&stream->refs, 1);
+    return stream->lifeline;
 }
 
 void

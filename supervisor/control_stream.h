@@ -22,13 +22,21 @@
 /** Reference counted, any thread; owns the descriptor. */
 typedef struct _virControlStream virControlStream;
 
+/** Counts who still has something of one stream; the last may be a job that its client did
+ * not wait for. */
+typedef gatomicrefcount virControlLifeline;
+virControlLifeline *virControlLifelineRef(virControlLifeline *lifeline);
+void virControlLifelineUnref(virControlLifeline *lifeline);
+/** TRUE when nobody but the caller has it. */
+gboolean virControlLifelineIsLast(virControlLifeline *lifeline);
+
 /** @fd (transfer full): non-blocking. */
 virControlStream *virControlStreamNew(int fd);
 virControlStream *virControlStreamRef(virControlStream *stream);
 void virControlStreamUnref(virControlStream *stream);
 int virControlStreamGetFd(virControlStream *stream);
-/** TRUE when nobody but the caller has it: the connection is closed and freed. */
-gboolean virControlStreamIsLast(virControlStream *stream);
+/** Held by the stream until its descriptor is closed. */
+virControlLifeline *virControlStreamGetLifeline(virControlStream *stream);
 /** For an authenticated peer; messages wait until start_message_processing. */
 GDBusConnection *virControlStreamConnect(virControlStream *stream,
                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -14,93 +14,16 @@ pile up; without the way around a stopped supervisor destroy does not end the gu
 import os
 import shutil
 import signal
-import socket
 import struct
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
+                os.path.join(os.environ.get("top_srcdir", "."), "tests/lib")]
+from dbus_wire import Client, ERROR, METHOD_RETURN, message, string  # noqa: E402
 from lab import Lab, NAME, UUID, alive, fail, supervisors, wait_until  # noqa: E402
 
-AUTH_TIMEOUT = 5
-
-
-def align(data, size):
-    return data + b"\0" * (-len(data) % size)
-
-
-def dbus_string(text):
-    return struct.pack("<I", len(text)) + text.encode() + b"\0"
-
-
-def dbus_call(serial, path, interface, member, signature="", body=b""):
-    """A method call as bytes: little-endian, version 1."""
-    fields = b""
-    for code, kind, value in ((1, "o", path), (2, "s", interface), (3, "s", member),
-                              (8, "g", signature)):
-        if not value:
-            continue
-        fields = align(fields, 8) + bytes([code, 1]) + kind.encode() + b"\0"
-        fields += (bytes([len(value)]) + value.encode() + b"\0") if kind == "g" \
-            else dbus_string(value)
-    head = struct.pack("<BBBBII", ord("l"), 1, 0, 1, len(body), serial)
-    return align(head + struct.pack("<I", len(fields)) + fields, 8) + body
-
-
-class Client:
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
-        wait_until("there is room in the queue", lambda: self.connect(path))
-        self.data = b""
-
-    def connect(self, path):
-        try:
-            self.sock.connect(path)
-        except BlockingIOError:
-            return False
-        return True
-
-    def authenticate(self):
-        uid = str(os.getuid()).encode().hex()
-        self.sock.sendall(b"\0AUTH EXTERNAL " + uid.encode() + b"\r\n")
-        if not self.sock.recv(200).startswith(b"OK "):
-            fail("authentication was refused")
-        self.sock.sendall(b"BEGIN\r\n")
-
-    def answer(self, serial):
-        """(type, bytes) of the reply to @serial; signals are skipped."""
-        while True:
-            while len(self.data) < 16:
-                self.more()
-            body, _, fields = struct.unpack("<III", self.data[4:16])
-            size = 16 + fields + (-fields % 8) + body
-            while len(self.data) < size:
-                self.more()
-            message, self.data = self.data[:size], self.data[size:]
-            # header field 5, REPLY_SERIAL, is a uint32
-            if b"\5\1u\0" + struct.pack("<I", serial) in message[:16 + fields]:
-                return message[1], message
-
-    def more(self):
-        got = self.sock.recv(65536)
-        if not got:
-            fail("the connection was closed")
-        self.data += got
-
-    def call(self, serial, *args):
-        self.sock.sendall(dbus_call(serial, "/io/leasehold/Guest", *args))
-        return self.answer(serial)
-
-    def closed(self):
-        """TRUE once the other side has closed it."""
-        self.sock.setblocking(False)
-        try:
-            return self.sock.recv(1000) == b""
-        except BlockingIOError:
-            return False
-        except ConnectionResetError:
-            return True
+AUTH_TIMEOUT = 10
 
 
 def control(lab):
@@ -116,39 +39,39 @@ def socket_is_private(lab):
 def get_all(lab):
     client = Client(control(lab))
     client.authenticate()
-    kind, message = client.call(1, "org.freedesktop.DBus.Properties", "GetAll", "s",
-                                dbus_string("io.leasehold.Guest1"))
-    if kind != 2 or b"running" not in message or NAME.encode() not in message:
-        fail("GetAll answers %r" % message)
+    kind, answer = client.call("org.freedesktop.DBus.Properties", "GetAll", "s",
+                                string("io.leasehold.Guest1"))
+    if kind != METHOD_RETURN or b"running" not in answer or NAME.encode() not in answer:
+        fail("GetAll answers %r" % answer)
 
 
 def introspects(lab):
     client = Client(control(lab))
     client.authenticate()
-    _, message = client.call(1, "org.freedesktop.DBus.Introspectable", "Introspect")
+    _, answer = client.call("org.freedesktop.DBus.Introspectable", "Introspect")
     for word in (b"ShutdownAbort", b"Leases", b"signal name=\"Event\""):
-        if word not in message:
+        if word not in answer:
             fail("Introspect lacks %r" % word)
 
 
 def wrong_calls_are_errors(lab):
     client = Client(control(lab))
     client.authenticate()
-    for serial, args in enumerate([("io.leasehold.Guest1", "Levitate"),
-                                   ("io.leasehold.Guest1", "Destroy", "s", dbus_string("x")),
-                                   ("io.leasehold.Guest1", "Destroy"),
-                                   ("io.leasehold.Guest9", "Suspend")], 1):
-        kind, message = client.call(serial, *args)
-        if kind != 3:
-            fail("%s was answered by %r" % (args, message))
+    for args in (("io.leasehold.Guest1", "Levitate"),
+                 ("io.leasehold.Guest1", "Destroy", "s", string("x")),
+                 ("io.leasehold.Guest1", "Destroy"),
+                 ("io.leasehold.Guest9", "Suspend")):
+        kind, answer = client.call(*args)
+        if kind != ERROR:
+            fail("%s was answered by %r" % (args, answer))
 
 
 def wrong_state_is_named(lab):
     client = Client(control(lab))
     client.authenticate()
-    kind, message = client.call(1, "io.leasehold.Guest1", "ShutdownAbort")
-    if kind != 3 or b"io.leasehold.Error.State" not in message:
-        fail("ShutdownAbort answers %r" % message)
+    kind, answer = client.call("io.leasehold.Guest1", "ShutdownAbort")
+    if kind != ERROR or b"io.leasehold.Error.State" not in answer:
+        fail("ShutdownAbort answers %r" % answer)
 
 
 def anonymous_is_refused(lab):
@@ -178,12 +101,11 @@ def deaf_client(lab):
     deaf = Client(control(lab))
     deaf.authenticate()
     deaf.sock.setblocking(False)
-    call = dbus_call(1, "/io/leasehold/Guest", "org.freedesktop.DBus.Introspectable",
-                     "Introspect")
     try:
-        for _ in range(3000):
-            deaf.sock.send(call)
-    except BlockingIOError:
+        for serial in range(1, 3000):
+            deaf.sock.send(message(serial, "org.freedesktop.DBus.Introspectable",
+                                   "Introspect"))
+    except (BlockingIOError, BrokenPipeError, ConnectionResetError):
         pass
     get_all(lab)
 
@@ -201,8 +123,8 @@ def silent_clients(lab):
 def suspended_and_resumed(lab):
     client = Client(control(lab))
     client.authenticate()
-    for serial, (method, state) in enumerate((("Suspend", "paused"), ("Resume", "running")), 1):
-        if client.call(serial, "io.leasehold.Guest1", method)[0] != 2:
+    for method, state in (("Suspend", "paused"), ("Resume", "running")):
+        if client.call("io.leasehold.Guest1", method)[0] != METHOD_RETURN:
             fail(method + " failed")
         if lab.state() != state:
             fail("after %s the state is %s" % (method, lab.state()))
