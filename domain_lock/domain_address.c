@@ -161,16 +161,16 @@ virDomainPlaceHotDisk(virDomainDef *def, virDomainDisk *disk, GError **error)
     if (!virDomainCanPlug(disk, error))
         return FALSE;
     placed = virDomainPlaceDisks(def, error);
-    missing =
-        def->controllers->len > controllers ||
-        (disk->bus == VIR_DOMAIN_DISK_BUS_USB && !virDomainFindController(def, "usb", 0));
+    missing = def->controllers->len > controllers;
     g_ptr_array_set_size(def->controllers, (gint)controllers);
     if (placed && missing)
         return virDomainError(
             error,
-            "disk '%s': the running guest has no %s controller for it; add "
+            "disk '%s': the running guest has no scsi controller for it; add "
             "one to its description and start it anew, or use bus 'virtio'",
-            disk->target, disk->bus == VIR_DOMAIN_DISK_BUS_USB ? "usb" : "scsi");
+            disk->target);
+    if (disk->bus == VIR_DOMAIN_DISK_BUS_USB && placed)
+        return virDomainAssignHotUsb(def, disk, error);
     return placed && (disk->bus != VIR_DOMAIN_DISK_BUS_VIRTIO ||
                       virDomainAssignHotPci(def, &disk->dev, error));
 }
@@ -389,7 +389,9 @@ virDomainAssignAddresses(virDomainDef *def, GError **error)
 {
     virDomainInputDefaults(def);
     virDomainNameDevices(def);
-    return virDomainPlaceDisks(def, error) && virDomainPlaceVirtioSerial(def, error) &&
-           virDomainCheckUsb(def, error) && virDomainCheckControllers(def, error) &&
-           virDomainAssignPci(def, error);
+    if (!virDomainPlaceDisks(def, error) || !virDomainPlaceVirtioSerial(def, error) ||
+        !virDomainCheckUsb(def, error) || !virDomainCheckControllers(def, error))
+        return FALSE;
+    virDomainAssignUsb(def);
+    return virDomainAssignPci(def, error);
 }

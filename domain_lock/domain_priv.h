@@ -355,6 +355,9 @@ gboolean virDomainCharIsVirtio(const virDomainChar *chr);
 gboolean virDomainAssignAddresses(virDomainDef *def, GError **error);
 /** A place on a bus that the running machine has; the disk is the last one of @def. */
 gboolean virDomainPlaceHotDisk(virDomainDef *def, virDomainDisk *disk, GError **error);
+/** domain_usb.c: a port for each USB device, where there are enough. */
+void virDomainAssignUsb(virDomainDef *def);
+gboolean virDomainAssignHotUsb(virDomainDef *def, virDomainDisk *disk, GError **error);
 gboolean virDomainAssignHotPci(virDomainDef *def, virDomainDevice *dev, GError **error);
 /** domain_live.c: the document gets a copy of the element of a disk that came, and loses it
  * when the disk goes. */

@@ -45,6 +45,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/domain_parse_small.c \
 	%D%/domain_pci.c \
 	%D%/domain_priv.h \
+	%D%/domain_usb.c \
 	%D%/domain_xml.c \
 	%D%/domain_xml.h \
 	%D%/end.c \
