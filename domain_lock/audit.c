@@ -284,3 +284,77 @@ virDomainLockAudit(virLockConfig *config, JsonArray *nodes, GPtrArray *resources
     }
     return TRUE;
 }
+
+/* --- the list of what is open ------------------------------------------------------------ */
+
+static void
+virAuditFileFree(gpointer data)
+{
+    virAuditFile *file = data;
+
+    g_free(file->node);
+    g_free(file->path);
+    g_free(file);
+}
+
+static void
+virAuditFileAdd(GPtrArray *files, const char *node, const char *path, gboolean writable)
+{
+    virAuditFile *file = NULL;
+
+    for (guint i = 0; i < files->len; i++) {
+        file = g_ptr_array_index(files, i);
+        if (g_str_equal(file->path, path)) {
+            file->writable |= writable;
+            return;
+        }
+    }
+    file = g_new0(virAuditFile, 1);
+    file->node = g_strdup(node);
+    file->path = g_strdup(path);
+    file->writable = writable;
+    g_ptr_array_add(files, file);
+}
+
+/* FALSE: what this node has open is not known. */
+static gboolean
+virAuditListNode(JsonObject *node, guint flags, GPtrArray *files)
+{
+    const char *name = virDomainLockJsonString(node, "node-name");
+    const char *driver = virDomainLockJsonString(node, "drv");
+    const char *file = virDomainLockJsonString(node, "file");
+    g_autofree char *path = file ? virAuditNodePath(file) : NULL;
+    gboolean writable = FALSE;
+
+    if (!name || !driver || !json_object_has_member(node, "ro"))
+        return FALSE;
+    writable = !json_object_get_boolean_member(node, "ro");
+    switch (virNodeKindOf(driver)) {
+    case VIR_NODE_INNER:
+    case VIR_NODE_NOTHING:
+        return TRUE;
+    case VIR_NODE_FILE:
+        if (path && (writable || !virAuditIsFirmware(name, path, flags)))
+            virAuditFileAdd(files, name, path, writable);
+        return path != NULL;
+    case VIR_NODE_ELSEWHERE:
+        return FALSE;
+    }
+    g_assert_not_reached();
+}
+
+GPtrArray *
+virDomainLockAuditFiles(JsonArray *nodes, guint flags, gboolean *complete)
+{
+    GPtrArray *files = g_ptr_array_new_with_free_func(virAuditFileFree);
+
+    *complete = TRUE;
+    for (guint i = 0; i < json_array_get_length(nodes); i++) {
+        JsonNode *node = json_array_get_element(nodes, i);
+
+        if (!JSON_NODE_HOLDS_OBJECT(node) ||
+            !virAuditListNode(json_node_get_object(node), flags, files))
+            *complete = FALSE;
+    }
+    return files;
+}

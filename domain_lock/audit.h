@@ -31,6 +31,20 @@ gboolean virDomainLockAudit(virLockConfig *config, JsonArray *nodes, GPtrArray *
                             GPtrArray *leases, guint flags,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** One image that QEMU has open. */
+typedef struct _virAuditFile {
+    char *node; /* the first one, if several have it open */
+    char *path;
+    gboolean writable; /* by any of them */
+} virAuditFile;
+
+/**
+ * virDomainLockAuditFiles: the images that QEMU has open and that need a lease: elements
+ * virAuditFile. *complete is FALSE if there are nodes of which it cannot be said what they
+ * have open: then an image that is not in the list may be open all the same.
+ */
+GPtrArray *virDomainLockAuditFiles(JsonArray *nodes, guint flags, gboolean *complete);
+
 /**
  * virDomainLockGuardedByKey: an image without identity, in a guest with <lease> elements: those
  * are taken instead of a lease of the image's own. Looks at the image.

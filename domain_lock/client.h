@@ -39,6 +39,11 @@ virDomainLock *virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec 
 /** A connection to the supervisor, or NULL. */
 GDBusConnection *virDomainLockConnect(virDomainLock *dom,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Takes up the guest if it is UNSUPERVISED; TRUE if it has a supervisor afterwards, of ours
+ * or of somebody who was quicker. */
+gboolean virDomainLockAttachIfOrphan(virDomainLock *dom,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** One method of io.leasehold.Guest1; @parameters may be floating or NULL. */
 gboolean virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,
                            gint timeoutMsec, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -18,6 +18,7 @@
 /* Longer than the supervisor takes to give up a Destroy, so that its words arrive. */
 #define CALL_DESTROY_MSEC 40000
 #define CALL_INFO_MSEC 5000
+#define CALL_POLL_USEC 10000
 
 /* --- connecting --------------------------------------------------------------------- */
 
@@ -30,9 +31,9 @@ virCallSetNotConnected(virDomainLock *dom, const GError *why, GError **error)
         g_set_error(
             error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
             "guest '%s' is unsupervised: QEMU (pid %" G_GINT64_FORMAT
-            ") runs under its leases, but its supervisor is gone; 'leasehold destroy "
-            "%s' ends it",
-            dom->name, info->pid, dom->name);
+            ") runs under its leases, but its supervisor is gone; 'leasehold attach %s' "
+            "takes it up, 'leasehold destroy %s' ends it",
+            dom->name, info->pid, dom->name, dom->name);
     else if (info && info->supervisorPid != 0)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
                     "the supervisor (pid %" G_GINT64_FORMAT
@@ -91,12 +92,23 @@ virCallGreet(int fd, GError **error)
                                                                 : "no handshake");
     return FALSE;
 }
+/* The folder has a holder, and its state still names a supervisor that is dead: a new one is
+ * there and has not opened its socket yet. */
+static gboolean
+virCallIsBeingAttached(const char *dir)
+{
+    g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(dir, NULL);
+
+    return status && virDomainLockRuntimeIsHeld(dir) &&
+           !virDomainLockProcessAlive(&status->supervisor);
+}
 
 GDBusConnection *
 virDomainLockConnect(virDomainLock *dom, GError **error)
 {
     g_autofree char *dir = virDomainLockDir(dom);
     g_autofree char *path = g_build_filename(dir, "control", NULL);
+    gint64 until = g_get_monotonic_time() + CALL_CONNECT_SEC * G_USEC_PER_SEC;
     g_autoptr(GSocket) socket = NULL;
     g_autoptr(GSocketConnection) stream = NULL;
     g_autoptr(GError) why = NULL;
@@ -104,6 +116,11 @@ virDomainLockConnect(virDomainLock *dom, GError **error)
     /* a supervisor that hangs lets its queue of connections run full: no waiting for that */
     g_auto(virFd) fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);
 
+    while (fd < 0 && virCallIsBeingAttached(dir) && g_get_monotonic_time() < until) {
+        g_clear_error(&why);
+        g_usleep(CALL_POLL_USEC);
+        fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);
+    }
     if (fd < 0) {
         virCallSetNotConnected(dom, why, error);
         return NULL;
@@ -147,20 +164,22 @@ gboolean
 virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,
                   gint timeoutMsec, GError **error)
 {
-    g_autoptr(GVariant) reply =
-        virDomainLockCallReply(dom, "io.leasehold.Guest1", method, parameters,
-                               timeoutMsec, error);
+    g_autoptr(GVariant) arguments = parameters ? g_variant_ref_sink(parameters) : NULL;
+    g_autoptr(GVariant) reply = NULL;
 
+    if (!virDomainLockAttachIfOrphan(dom, error))
+        return FALSE;
+    reply = virDomainLockCallReply(dom, "io.leasehold.Guest1", method, arguments,
+                                   timeoutMsec, error);
     return reply != NULL;
 }
 
 virDomainLockInfo *
 virDomainLockCallInfo(virDomainLock *dom, GError **error)
 {
-    g_autoptr(GVariant) reply =
-        virDomainLockCallReply(dom, "org.freedesktop.DBus.Properties", "GetAll",
-                               g_variant_new("(s)", "io.leasehold.Guest1"),
-                               CALL_INFO_MSEC, error);
+    g_autoptr(GVariant) reply = virDomainLockCallReply(
+        dom, "org.freedesktop.DBus.Properties", "GetAll",
+        g_variant_new("(s)", "io.leasehold.Guest1"), CALL_INFO_MSEC, error);
     g_autoptr(GVariant) properties = NULL;
 
     if (!reply)

@@ -62,8 +62,8 @@ virEndSeeLeasesFree(virDomainLockObj *obj)
 static virDomainLockReason
 virEndReason(virDomainLockObj *obj, const virDomainLockExit *how)
 {
-    if (obj->endReason != VIR_DOMAIN_LOCK_REASON_NONE)
-        return obj->endReason;
+    if (obj->status->endReason != VIR_DOMAIN_LOCK_REASON_NONE)
+        return obj->status->endReason;
     return how->known ? VIR_DOMAIN_LOCK_REASON_CRASHED : VIR_DOMAIN_LOCK_REASON_UNKNOWN;
 }
 

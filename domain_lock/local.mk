@@ -12,6 +12,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/audit.h \
 	%D%/client.c \
 	%D%/client.h \
+	%D%/client_attach.c \
 	%D%/client_call.c \
 	%D%/client_devices.c \
 	%D%/client_events.c \
@@ -62,6 +63,10 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/object.c \
 	%D%/object.h \
 	%D%/power.c \
+	%D%/reattach.c \
+	%D%/reattach.h \
+	%D%/reattach_leases.c \
+	%D%/recover.c \
 	%D%/runtime.c \
 	%D%/runtime.h \
 	%D%/sequence.h \

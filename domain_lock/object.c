@@ -54,9 +54,8 @@ virDomainLockObjNew(virLockConfig *config, virDomainDef *def, guint flags)
     obj->stateDir = g_strdup(virLockConfigGet(config, "host", "state_dir"));
     g_mutex_init(&obj->lock);
     g_cond_init(&obj->job.changed);
-    obj->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     obj->deferred = g_ptr_array_new_with_free_func(virDeferredFree);
-    obj->status = g_new0(virDomainLockStatus, 1);
+    obj->status = virDomainLockStatusNew();
     obj->status->info = info;
     obj->status->supervisor = virDomainLockProcessOf(getpid());
     info->name = g_strdup(virDomainDefGetName(def));
@@ -81,7 +80,6 @@ virDomainLockObjFree(virDomainLockObj *obj)
     virLockConfigUnref(obj->config);
     virDomainLockStatusFree(obj->status);
     g_ptr_array_unref(obj->deferred);
-    g_hash_table_unref(obj->asked);
     g_clear_object(&obj->job.cancellable);
     g_cond_clear(&obj->job.changed);
     g_mutex_clear(&obj->lock);
@@ -231,10 +229,21 @@ virDomainLockObjSetStep(virDomainLockObj *obj, const char *sequence, guint numbe
     g_mutex_lock(&obj->lock);
     g_free(obj->status->step);
     obj->status->step = sequence ? g_strdup_printf("%s:%u", sequence, number) : NULL;
+    if (!sequence)
+        g_clear_pointer(&obj->status->journal, json_object_unref);
     virDomainLockObjSaveOrWarn(obj);
     g_mutex_unlock(&obj->lock);
     if (sequence)
         virStepStop(sequence, number);
+}
+
+void
+virDomainLockObjSetJournal(virDomainLockObj *obj, JsonObject *details)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    g_clear_pointer(&obj->status->journal, json_object_unref);
+    obj->status->journal = details;
 }
 
 void
@@ -256,8 +265,10 @@ virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason reason)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
-    if (obj->endReason == VIR_DOMAIN_LOCK_REASON_NONE)
-        obj->endReason = reason;
+    if (obj->status->endReason != VIR_DOMAIN_LOCK_REASON_NONE)
+        return;
+    obj->status->endReason = reason;
+    virDomainLockObjSaveOrWarn(obj);
 }
 
 void
@@ -265,7 +276,8 @@ virDomainLockObjSetLeaseLost(virDomainLockObj *obj)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
-    obj->leaseLost = TRUE;
+    obj->status->leaseLost = TRUE;
+    virDomainLockObjSaveOrWarn(obj);
 }
 
 gboolean
@@ -273,7 +285,7 @@ virDomainLockObjIsLeaseLost(virDomainLockObj *obj)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
-    return obj->leaseLost;
+    return obj->status->leaseLost;
 }
 
 void
@@ -282,9 +294,10 @@ virDomainLockObjSetAsked(virDomainLockObj *obj, const char *id, gboolean asked)
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     if (asked)
-        g_hash_table_add(obj->asked, g_strdup(id));
+        g_hash_table_add(obj->status->asked, g_strdup(id));
     else
-        g_hash_table_remove(obj->asked, id);
+        g_hash_table_remove(obj->status->asked, id);
+    virDomainLockObjSaveOrWarn(obj);
 }
 
 gboolean
@@ -292,7 +305,7 @@ virDomainLockObjIsAsked(virDomainLockObj *obj, const char *id)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
-    return g_hash_table_contains(obj->asked, id);
+    return g_hash_table_contains(obj->status->asked, id);
 }
 
 void
@@ -439,6 +452,10 @@ virDomainLockObjAct(virDomainLockObj *obj, virInput input, JsonObject *data)
 {
     const virTransition *cell = virTransitionFor(virDomainLockObjGetState(obj), input);
 
+    if (obj->attaching) {
+        virDomainLockObjDefer(obj, input, data);
+        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
+    }
     switch (cell->act) {
     case VIR_ACT_MOVE:
         virDomainLockObjMove(obj, input, cell->next);

@@ -50,13 +50,13 @@ struct _virDomainLockObj {
     GMutex lock;
     virDomainLockStatus *status;
     virDomainLockReason pauseReason; /* of the STOP that will come */
-    virDomainLockReason endReason;   /* why it will have ended; NONE: as its exit says */
     gboolean shutdownRequested;      /* the reason of RUNNING */
-    gboolean leaseLost;              /* images may be another host's: SIGKILL only */
     char *description;   /* as it is now, see describe.h; NULL: foreign, or not yet */
-    GHashTable *asked;   /* ids of devices that the guest was asked to let go */
     virDomainLockJobState job;
-    GPtrArray *deferred; /* what came while it started; main thread only */
+    GPtrArray *deferred; /* what came while it started or was attached */
+    const char *missed; /* by the attach: an event that nobody heard; NULL */
+    gboolean attaching;  /* what QEMU says waits until its state is known */
+                         /* these three: main thread only */
 };
 
 virDomainLockObj *virDomainLockObjNew(virLockConfig *config, virDomainDef *def,
@@ -89,6 +89,9 @@ void virDomainLockObjUpdateLeases(virDomainLockObj *obj);
 /** The journal: step @number of @sequence begins ("start", 4); stops there for tests. NULL
  * when the sequence is over. */
 void virDomainLockObjSetStep(virDomainLockObj *obj, const char *sequence, guint number);
+/** What else another supervisor needs to finish or undo the sequence that is being journaled
+ * (recover.h): kept with the next step, forgotten with the last. @details: transfer full. */
+void virDomainLockObjSetJournal(virDomainLockObj *obj, JsonObject *details);
 /** Into the history and to the listener. @detail and @message may be NULL. */
 void virDomainLockObjEmit(virDomainLockObj *obj, const char *event, const char *detail,
                           const char *message);

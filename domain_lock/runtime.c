@@ -59,6 +59,15 @@ virBootId(void)
 
 /* --- state.json --------------------------------------------------------------------- */
 
+virDomainLockStatus *
+virDomainLockStatusNew(void)
+{
+    virDomainLockStatus *status = g_new0(virDomainLockStatus, 1);
+
+    status->asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    return status;
+}
+
 void
 virDomainLockStatusFree(virDomainLockStatus *status)
 {
@@ -67,7 +76,65 @@ virDomainLockStatusFree(virDomainLockStatus *status)
     virDomainLockInfoFree(status->info);
     g_free(status->bootId);
     g_free(status->step);
+    g_clear_pointer(&status->journal, json_object_unref);
+    g_hash_table_unref(status->asked);
     g_free(status);
+}
+
+void
+virDomainLockStatusMoveSupervisor(virDomainLockStatus *status,
+                                  const virDomainLockStatus *from)
+{
+    status->supervisor = from->supervisor;
+    status->info->supervisorPid = from->info->supervisorPid;
+}
+
+/* The journal and what else only the next supervisor needs. */
+static void
+virDomainLockStatusReadJournal(virDomainLockStatus *status, JsonObject *object)
+{
+    JsonObject *journal = virDomainLockJsonObject(object, "journal");
+    JsonArray *asked = virDomainLockJsonArray(object, "asked");
+    const char *reason = virDomainLockJsonString(object, "end_reason");
+
+    status->step = g_strdup(virDomainLockJsonString(object, "step"));
+    status->journal = journal ? json_object_ref(journal) : NULL;
+    status->leaseLost = virDomainLockJsonInt(object, "lease_lost", 0) != 0;
+    if (!reason || !virDomainLockReasonFromName(reason, &status->endReason))
+        status->endReason = VIR_DOMAIN_LOCK_REASON_NONE;
+    for (guint i = 0; asked && i < json_array_get_length(asked); i++) {
+        JsonNode *node = json_array_get_element(asked, i);
+        const char *id = JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
+
+        if (id)
+            g_hash_table_add(status->asked, g_strdup(id));
+    }
+}
+
+static void
+virDomainLockStatusWriteJournal(const virDomainLockStatus *status, JsonObject *object)
+{
+    GHashTableIter iter;
+    gpointer id = NULL;
+    JsonArray *asked = NULL;
+
+    if (status->step)
+        json_object_set_string_member(object, "step", status->step);
+    if (status->journal)
+        json_object_set_object_member(object, "journal",
+                                      json_object_ref(status->journal));
+    if (status->leaseLost)
+        json_object_set_int_member(object, "lease_lost", 1);
+    if (status->endReason != VIR_DOMAIN_LOCK_REASON_NONE)
+        json_object_set_string_member(object, "end_reason",
+                                      virDomainLockReasonName(status->endReason));
+    if (g_hash_table_size(status->asked) == 0)
+        return;
+    asked = json_array_new();
+    g_hash_table_iter_init(&iter, status->asked);
+    while (g_hash_table_iter_next(&iter, &id, NULL))
+        json_array_add_string_element(asked, id);
+    json_object_set_array_member(object, "asked", asked);
 }
 
 virDomainLockStatus *
@@ -88,7 +155,7 @@ virDomainLockStatusLoad(const char *dir, GError **error)
         g_prefix_error(error, "cannot understand '%s': ", path);
         return NULL;
     }
-    status = g_new0(virDomainLockStatus, 1);
+    status = virDomainLockStatusNew();
     status->info = virDomainLockInfoFromJson(object);
     status->qemu.pid = status->info->pid;
     status->qemu.startTime = (guint64)virDomainLockJsonInt(object, "pid_start", 0);
@@ -96,7 +163,7 @@ virDomainLockStatusLoad(const char *dir, GError **error)
     status->supervisor.startTime =
         (guint64)virDomainLockJsonInt(object, "supervisor_start", 0);
     status->bootId = g_strdup(virDomainLockJsonString(object, "boot_id"));
-    status->step = g_strdup(virDomainLockJsonString(object, "step"));
+    virDomainLockStatusReadJournal(status, object);
     return status;
 }
 
@@ -124,10 +191,36 @@ virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime,
     json_object_set_int_member(object, "supervisor_start",
                                (gint64)status->supervisor.startTime);
     json_object_set_string_member(object, "boot_id", bootId);
-    if (status->step)
-        json_object_set_string_member(object, "step", status->step);
+    virDomainLockStatusWriteJournal(status, object);
     text = virDomainLockJsonLine(object);
     return virFileReplace(path, text, error);
+}
+
+static char *
+virDomainLockRuntimeSpecPath(const virDomainLockRuntime *runtime)
+{
+    return g_build_filename(runtime->path, "spec.json", NULL);
+}
+
+gboolean
+virDomainLockRuntimeSaveSpec(virDomainLockRuntime *runtime, const char *text,
+                             GError **error)
+{
+    g_autofree char *path = virDomainLockRuntimeSpecPath(runtime);
+
+    return virFileReplace(path, text, error);
+}
+
+char *
+virDomainLockRuntimeLoadSpec(virDomainLockRuntime *runtime, GError **error)
+{
+    g_autofree char *path = virDomainLockRuntimeSpecPath(runtime);
+    char *text = NULL;
+
+    if (g_file_get_contents(path, &text, NULL, NULL))
+        return text;
+    virFileSetError(error, errno, "cannot read", path);
+    return NULL;
 }
 
 /* --- the lock ----------------------------------------------------------------------- */
@@ -257,8 +350,9 @@ virDomainLockRuntimeSweep(virDomainLockRuntime *runtime, const char *name,
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
                     "guest '%s' still runs on this host (QEMU pid %" G_GINT64_FORMAT
                     ") under its leases, but its supervisor (pid %" G_GINT64_FORMAT
-                    ") is gone: it is 'unsupervised'; end it with 'leasehold destroy %s'",
-                    name, status->qemu.pid, status->supervisor.pid, name);
+                    ") is gone: it is 'unsupervised'; 'leasehold attach %s' takes it up "
+                    "again, 'leasehold destroy %s' ends it",
+                    name, status->qemu.pid, status->supervisor.pid, name, name);
         return FALSE;
     }
     if (!virDomainLockRuntimeEmpty(runtime, error))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * runtime.h: the folder of a guest that runs: run_dir/guests/<uuid>/{lock,state.json} and
- * sockets (control, qmp, loss).
+ * runtime.h: the folder of a guest that runs: run_dir/guests/<uuid>/{lock,state.json,
+ * spec.json} and sockets (control, qmp, loss). spec.json is what the supervisor was told to
+ * start, for the next one.
  *
  * The supervisor holds an OFD lock on "lock" for as long as it lives, so the kernel says who
  * is alive and no pid is ever guessed at. state.json is replaced as a whole at each change,
@@ -11,6 +12,7 @@
 #define LEASEHOLD_DOMAIN_LOCK_RUNTIME_H
 
 #include "types.h"
+#include <json-glib/json-glib.h>
 
 /** A process, so that its number cannot be mistaken for a later one's. */
 typedef struct _virDomainLockProcess {
@@ -28,10 +30,18 @@ typedef struct _virDomainLockStatus {
     virDomainLockInfo *info;
     virDomainLockProcess qemu;
     virDomainLockProcess supervisor;
-    char *bootId; /* processes of another boot are gone */
-    char *step;   /* the journal: "start:7" was begun; NULL between sequences */
+    char *bootId;        /* processes of another boot are gone */
+    char *step;          /* the journal: "start:7" was begun; NULL between sequences */
+    JsonObject *journal; /* what else is needed to finish or undo that sequence; NULL */
+    gboolean leaseLost;  /* a release after a lost lease was begun: SIGKILL only */
+    virDomainLockReason endReason; /* why it is being ended; NONE: it is not */
+    GHashTable *asked;             /* ids of devices that the guest was asked to let go */
 } virDomainLockStatus;
 
+virDomainLockStatus *virDomainLockStatusNew(void);
+/** @status gets the supervisor of @from. */
+void virDomainLockStatusMoveSupervisor(virDomainLockStatus *status,
+                                       const virDomainLockStatus *from);
 void virDomainLockStatusFree(virDomainLockStatus *status);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockStatus, virDomainLockStatusFree)
 /** From "<dir>/state.json"; CONFIG if there is none or it cannot be understood. */
@@ -68,6 +78,12 @@ const char *virDomainLockRuntimeGetPath(virDomainLockRuntime *runtime);
 gboolean virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime,
                                         const virDomainLockStatus *status,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** spec.json, from the text that virDomainLockJsonLine made. */
+gboolean virDomainLockRuntimeSaveSpec(virDomainLockRuntime *runtime, const char *text,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** CONFIG if there is none or it cannot be read; free with g_free. */
+char *virDomainLockRuntimeLoadSpec(virDomainLockRuntime *runtime,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Removes the folder; it stays held until Free. */
 gboolean virDomainLockRuntimeRemove(virDomainLockRuntime *runtime,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;

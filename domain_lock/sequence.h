@@ -43,9 +43,50 @@ virDomainLockObj *virDomainLockStartPrepare(virLockConfig *config,
 gboolean virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** Steps 8 and 9 for a start whose supervisor died after it executed QEMU. */
+gboolean virDomainLockStartResume(virDomainLockObj *obj, const virLockWait *wait,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** After StartPrepare, instead of StartRun: undoes steps 2 and 3. @error, which is set, says
  * why, and afterwards also what could not be undone. */
 void virDomainLockStartAbandon(virDomainLockObj *obj, GError **error);
+
+/* --- parts of a start that other sequences need --- */
+
+/** From XML or a command line; text only. */
+virDomainDef *virDomainLockDefFromSpec(const virDomainLockSpec *spec,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** obj->man, of @flags (virLockManagerNewFlags), with all its parameters but "pid". */
+gboolean virDomainLockMakeManager(virDomainLockObj *obj, guint flags,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Reads the chains; virDomainDefGetResources is complete then. */
+gboolean virDomainLockFindResources(virDomainLockObj *obj, GCancellable *cancellable,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockRegister(virDomainLockObj *obj, const virDomainResource *resource,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* --- taking up a guest whose supervisor is gone (reattach.c) --- */
+
+/** Makes the guest process' object from the process that obj->status names. */
+typedef virDomainLockGuest *(*virDomainLockAttachFactory)(virDomainLockObj *obj,
+                                                          gpointer data, GError **error);
+/**
+ * virDomainLockReattachPrepare: in the main thread, no storage is touched: takes the runtime
+ * folder, finds the process. BUSY: there is a supervisor; STATE: QEMU has ended, which is
+ * recorded now. A failure leaves a guest that runs as it is.
+ * @spec: (inout): names the guest (attach); afterwards also what it was started from
+ */
+virDomainLockObj *virDomainLockReattachPrepare(virLockConfig *config,
+                                               virDomainLockSpec **spec,
+                                               virDomainLockAttachFactory factory,
+                                               gpointer data,
+                                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The rest, in the worker. LOST: QEMU had something open whose lease it no longer had, and
+ * was killed. Other failures leave the guest running, and the call may be repeated. */
+gboolean virDomainLockReattachRun(virDomainLockObj *obj, const virLockWait *wait,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Afterwards, in the main thread: what follows from what the guest did meanwhile. */
+virDomainLockFollow virDomainLockReattachFollow(virDomainLockObj *obj);
 
 /**
  * virDomainLockEnd: the guest is finished or has to be: quit (end:1) unless it is dead
@@ -88,7 +129,7 @@ gboolean virDomainLockHardReset(virDomainLockObj *obj,
  * leases, and the disk can be detached.
  */
 gboolean virDomainLockPlugDisk(virDomainLockObj *obj, const char *xml,
-                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /**
  * virDomainLockDetach: asks the guest to let go of a disk. Leases stay held until QEMU says
  * DEVICE_DELETED, whenever that is; then call DetachFinish.

@@ -19,6 +19,7 @@ virDomainLockSpecFree(virDomainLockSpec *spec)
 {
     if (!spec)
         return;
+    g_free(spec->attach);
     g_free(spec->xml);
     g_free(spec->name);
     g_free(spec->uuid);
@@ -81,7 +82,9 @@ virDomainLockSpecToJson(const virDomainLockSpec *spec)
     JsonObject *object = json_object_new();
 
     json_object_set_int_member(object, "version", VIR_SPEC_VERSION);
-    if (spec->xml)
+    if (spec->attach)
+        json_object_set_string_member(object, "attach", spec->attach);
+    else if (spec->xml)
         json_object_set_string_member(object, "xml", spec->xml);
     else
         json_object_set_object_member(object, "command",
@@ -146,13 +149,15 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
                     version, VIR_SPEC_VERSION);
         return NULL;
     }
+    spec->attach = g_strdup(virDomainLockJsonString(object, "attach"));
     spec->xml = g_strdup(virDomainLockJsonString(object, "xml"));
     spec->configPath = g_strdup(virDomainLockJsonString(object, "config"));
     spec->flags = (guint)virDomainLockJsonInt(object, "flags", 0);
     spec->deadlineUsec = virDomainLockJsonInt(object, "deadline_usec", 0);
     spec->busyUsec = virDomainLockJsonInt(object, "busy_usec", 0);
-    if (!spec->xml && !virDomainLockSpecCommandFromJson(
-                          spec, virDomainLockJsonObject(object, "command"), error))
+    if (!spec->attach && !spec->xml &&
+        !virDomainLockSpecCommandFromJson(
+            spec, virDomainLockJsonObject(object, "command"), error))
         return NULL;
     return g_steal_pointer(&spec);
 }

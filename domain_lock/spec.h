@@ -19,6 +19,8 @@
 #define VIR_SPEC_MAX (16 * 1024 * 1024)
 
 typedef struct _virDomainLockSpec {
+    char *attach;  /* uuid of a guest that runs and has lost its supervisor: what it was
+                    * started from is not told then. NULL: a start */
     char *xml;     /* or NULL: a foreign command line */
     char *name;    /* of a foreign command line, like all down to argv */
     char *uuid;    /* or NULL */

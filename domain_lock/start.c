@@ -81,8 +81,8 @@ virStartUndoLeases(gpointer data, GError **error)
 
 /* --- steps 1 to 3 ------------------------------------------------------------------- */
 
-static virDomainDef *
-virStartDescribe(const virDomainLockSpec *spec, GError **error)
+virDomainDef *
+virDomainLockDefFromSpec(const virDomainLockSpec *spec, GError **error)
 {
     virDomainLockCommand command = {
         .structSize = sizeof(command),
@@ -98,8 +98,18 @@ virStartDescribe(const virDomainLockSpec *spec, GError **error)
     return virDomainDefFromCommand(&command, spec->flags, error);
 }
 
+/* For the supervisor that may have to take this guest up. */
 static gboolean
-virStartTakeRuntime(virDomainLockObj *obj, GError **error)
+virStartSaveSpec(virDomainLockObj *obj, const virDomainLockSpec *spec, GError **error)
+{
+    g_autoptr(JsonObject) object = virDomainLockSpecToJson(spec);
+    g_autofree char *text = virDomainLockJsonLine(object);
+
+    return virDomainLockRuntimeSaveSpec(obj->runtime, text, error);
+}
+
+static gboolean
+virStartTakeRuntime(virDomainLockObj *obj, const virDomainLockSpec *spec, GError **error)
 {
     const char *runDir = virLockConfigGet(obj->config, "host", "run_dir");
     virDomainLockInfo *info = obj->status->info;
@@ -114,7 +124,7 @@ virStartTakeRuntime(virDomainLockObj *obj, GError **error)
         virDomainLockObjEmit(obj, "STOPPED", "unknown",
                              "its supervisor died; nobody saw how the guest ended");
     }
-    if (!virDomainLockObjSave(obj, error)) {
+    if (!virStartSaveSpec(obj, spec, error) || !virDomainLockObjSave(obj, error)) {
         virStartDropRuntime(obj);
         return FALSE;
     }
@@ -151,15 +161,16 @@ virStartHelperArgument(const char *text)
     return g_string_free(escaped, FALSE);
 }
 
-static gboolean
-virStartMakeManager(virDomainLockObj *obj, GError **error)
+gboolean
+virDomainLockMakeManager(virDomainLockObj *obj, guint flags, GError **error)
 {
     g_autofree char *helper = virStartHelper("leasehold-lockfailure");
     g_autofree char *dir =
         virStartHelperArgument(virDomainLockRuntimeGetPath(obj->runtime));
     const virDomainLockInfo *info = obj->status->info;
 
-    obj->man = virLockManagerNew(obj->plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, 0, error);
+    obj->man =
+        virLockManagerNew(obj->plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, flags, error);
     if (!obj->man)
         return FALSE;
     virLockManagerSetFdPass(obj->man, virStartPassFd, obj);
@@ -173,7 +184,7 @@ static gboolean
 virStartPark(virDomainLockObj *obj, virDomainLockGuestFactory factory, gpointer data,
              GError **error)
 {
-    if (!virStartMakeManager(obj, error))
+    if (!virDomainLockMakeManager(obj, 0, error))
         return FALSE;
     obj->guest = factory(obj, &obj->qmpFd, data, error);
     return obj->guest && obj->guest->ops->park(obj->guest, obj->man, error);
@@ -188,7 +199,7 @@ virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
     virDomainDef *def = NULL;
 
     virStepStop("start", 1);
-    def = virStartDescribe(spec, error);
+    def = virDomainLockDefFromSpec(spec, error);
     if (!def)
         return NULL;
     obj = virDomainLockObjNew(config, def, spec->flags);
@@ -198,7 +209,7 @@ virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
     obj->status->info->plugin = g_strdup(virLockManagerPluginGetInfo(obj->plugin)->name);
 
     virStepStop("start", 2);
-    if (!virStartTakeRuntime(obj, error))
+    if (!virStartTakeRuntime(obj, spec, error))
         return NULL;
     virDomainLockObjSetJob(obj, "starting");
 
@@ -218,9 +229,9 @@ typedef struct {
     virUndo *undo;
 } virStart;
 
-static gboolean
-virStartRegisterResource(virStart *start, const virDomainResource *resource,
-                         GError **error)
+gboolean
+virDomainLockRegister(virDomainLockObj *obj, const virDomainResource *resource,
+                      GError **error)
 {
     virLockManagerParam params[4] = {{NULL, NULL}};
     const char *values[][2] = {{"lockspace", resource->lockspace},
@@ -232,7 +243,7 @@ virStartRegisterResource(virStart *start, const virDomainResource *resource,
         if (values[i][1])
             params[n++] = (virLockManagerParam){values[i][0], values[i][1]};
     }
-    return virLockManagerRegisterResource(start->obj->man, resource->type, resource->path,
+    return virLockManagerRegisterResource(obj->man, resource->type, resource->path,
                                           n > 0 ? params : NULL, resource->flags, error);
 }
 
@@ -243,15 +254,22 @@ virStartWantsDirectIo(virDomainLockObj *obj)
             VIR_LOCK_CAP_FENCED_CACHE) != 0;
 }
 
+gboolean
+virDomainLockFindResources(virDomainLockObj *obj, GCancellable *cancellable,
+                           GError **error)
+{
+    return (!virStartWantsDirectIo(obj) ||
+            virDomainDefRequireDirectIo(obj->def, error)) &&
+           virDomainDefReadChains(obj->def, cancellable, error);
+}
+
 static gboolean
 virStartTakeLeases(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
     GPtrArray *resources = NULL;
 
-    if (virStartWantsDirectIo(obj) && !virDomainDefRequireDirectIo(obj->def, error))
-        return FALSE;
-    if (!virDomainDefReadChains(obj->def, start->wait->cancellable, error))
+    if (!virDomainLockFindResources(obj, start->wait->cancellable, error))
         return FALSE;
     resources = virDomainDefGetResources(obj->def);
     for (guint i = 0; i < resources->len; i++) {
@@ -259,7 +277,7 @@ virStartTakeLeases(virStart *start, GError **error)
 
         if (virDomainLockGuardedByKey(obj->config, resources, resource))
             continue;
-        if (!virStartRegisterResource(start, resource, error))
+        if (!virDomainLockRegister(obj, resource, error))
             return FALSE;
     }
     virUndoPush(start->undo, "take the leases", virStartUndoLeases, obj);
@@ -384,6 +402,17 @@ virStartCont(virStart *start, GError **error)
     return TRUE;
 }
 
+gboolean
+virDomainLockStartResume(virDomainLockObj *obj, const virLockWait *wait, GError **error)
+{
+    virStart start = {.obj = obj, .wait = wait};
+
+    if (!virStartAudit(&start, error) || !virStartCont(&start, error))
+        return FALSE;
+    virDomainLockObjEmit(obj, "STARTED", NULL, NULL);
+    return TRUE;
+}
+
 typedef struct {
     guint number;
     const char *what; /* "cannot start guest 'web': <what>: ..." if the error needs it */
@@ -455,9 +484,10 @@ virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error)
         (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
     else if ((*error)->code == VIR_LOCK_ERROR_INDETERMINATE)
         (*error)->code = VIR_LOCK_ERROR_UNAVAILABLE;
-    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_FAILED);
     g_prefix_error(error, "cannot start guest '%s'%s: ", obj->status->info->name, disks);
-    g_mutex_lock(&obj->lock);
+    g_mutex_lock(&obj->lock); /* not saved: the folder is gone */
+    if (obj->status->endReason == VIR_DOMAIN_LOCK_REASON_NONE)
+        obj->status->endReason = VIR_DOMAIN_LOCK_REASON_FAILED;
     obj->status->info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
     obj->status->info->reason = VIR_DOMAIN_LOCK_REASON_FAILED;
     g_mutex_unlock(&obj->lock);

@@ -30,6 +30,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Without an answer of QEMU by then its monitor is tried again by the attach itself. */
+#define ATTACH_QMP_USEC G_USEC_PER_SEC
+
 typedef struct {
     int statusFd;
     char *guestName; /* only to be seen in ps */
@@ -109,6 +112,27 @@ virMainNewGuest(virDomainLockObj *obj, int *qmpFd, gpointer data, GError **error
     return self->guest;
 }
 
+static virDomainLockGuest *
+virMainAttachGuest(virDomainLockObj *obj, gpointer data, GError **error)
+{
+    virMain *self = data;
+    const virDomainLockInfo *info = obj->status->info;
+    const virDomainLockProcess *qemu = &obj->status->qemu;
+    virSupervisorGuestOptions options = {
+        .name = info->name,
+        .uuid = info->uuid,
+        .runDir = virDomainLockRuntimeGetPath(obj->runtime),
+        .logPath = info->logPath,
+    };
+
+    if (!virMainOpenLog(self, info->logPath, error))
+        return NULL;
+    self->guest =
+        virSupervisorGuestAttach(&options, (pid_t)qemu->pid, qemu->startTime,
+                                 g_get_monotonic_time() + ATTACH_QMP_USEC, error);
+    return self->guest;
+}
+
 static gboolean
 virMainPrepare(virMain *self, GError **error)
 {
@@ -118,8 +142,11 @@ virMainPrepare(virMain *self, GError **error)
     self->config = virLockConfigLoad(self->spec->configPath, error);
     if (!self->config)
         return FALSE;
-    self->obj =
-        virDomainLockStartPrepare(self->config, self->spec, virMainNewGuest, self, error);
+    self->obj = self->spec->attach
+                    ? virDomainLockReattachPrepare(self->config, &self->spec,
+                                                   virMainAttachGuest, self, error)
+                    : virDomainLockStartPrepare(self->config, self->spec, virMainNewGuest,
+                                                self, error);
     return self->obj != NULL;
 }
 

@@ -53,6 +53,7 @@ virSupervisorRestart(virDomainLockObj *obj, virDomainLockSpec *spec)
         g_free(spec->xml);
         spec->xml = now;
     }
+    g_clear_pointer(&spec->attach, g_free); /* it is a start now */
     virDomainLockObjEmit(obj, "RESTARTING", "lease-lost", NULL);
     do {
         g_autoptr(virDomainLock) dom = NULL;

@@ -317,10 +317,19 @@ virSupervisorNotifyReady(void)
 }
 
 static void
+virSupervisorTellReady(virSupervisor *sup)
+{
+    g_autoptr(virDomainLockInfo) info = virDomainLockObjGetInfo(sup->obj);
+
+    virSupervisorStarterReady(sup->starter, info);
+    g_clear_pointer(&sup->starter, virSupervisorStarterFree);
+    virSupervisorNotifyReady();
+}
+
+static void
 virSupervisorStartDone(const GError *error, gpointer data)
 {
     virSupervisor *sup = data;
-    g_autoptr(virDomainLockInfo) info = NULL;
 
     g_source_remove(sup->startTimer);
     sup->startTimer = 0;
@@ -331,10 +340,7 @@ virSupervisorStartDone(const GError *error, gpointer data)
         return;
     }
     virStepStop("start", 10);
-    info = virDomainLockObjGetInfo(sup->obj);
-    virSupervisorStarterReady(sup->starter, info);
-    g_clear_pointer(&sup->starter, virSupervisorStarterFree);
-    virSupervisorNotifyReady();
+    virSupervisorTellReady(sup);
     virSupervisorFollow(sup, virDomainLockObjHandleDeferred(sup->obj));
 }
 
@@ -349,6 +355,16 @@ virSupervisorStartStuck(gpointer data)
     g_autoptr(GError) error = NULL;
     g_autoptr(GError) why = NULL;
 
+    if (sup->obj->attaching) {
+        g_set_error(
+            &error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+            "cannot attach to guest '%s': a storage that the guest needs does not "
+            "answer; the guest is left as it is, unsupervised",
+            sup->obj->status->info->name);
+        g_warning("%s", error->message);
+        virSupervisorStarterFail(sup->starter, error);
+        _exit(EXIT_FAILURE);
+    }
     sup->obj->guest->ops->kill(sup->obj->guest, FALSE);
     (void)sup->obj->guest->ops->reap(
         sup->obj->guest, g_get_monotonic_time() + 5 * G_USEC_PER_SEC, &how, &why);
@@ -382,6 +398,54 @@ virSupervisorStartCancelled(GCancellable *cancellable, gpointer data)
         g_timeout_add_seconds(START_GRACE_SEC, virSupervisorStartStuck, sup);
 }
 
+/* --- taking up a guest that has lost its supervisor ---------------------------------- */
+
+static gboolean
+virSupervisorAttachRun(gpointer data, GError **error)
+{
+    virSupervisor *sup = data;
+
+    return virDomainLockReattachRun(sup->obj, &sup->startWait, error);
+}
+
+/* The deadline of a shutdown was told as a time of day: it outlives who was to keep it. */
+static void
+virSupervisorResumeDeadline(virSupervisor *sup)
+{
+    gint64 deadline = sup->obj->status->info->deadlineUsec;
+    gint64 left = (deadline - g_get_real_time()) / G_USEC_PER_SEC;
+
+    if (deadline > 0)
+        virSupervisorSetDeadline(sup, (guint)CLAMP(left, 1, G_MAXUINT / 1000));
+}
+
+/* A guest that ended, or was killed because its leases were lost, is followed to its end; one
+ * that runs and could not be taken up stays as it was found, unsupervised. */
+static void
+virSupervisorAttachDone(const GError *error, gpointer data)
+{
+    virSupervisor *sup = data;
+
+    g_source_remove(sup->startTimer);
+    sup->startTimer = 0;
+    sup->starting = FALSE;
+    if (error) {
+        g_warning("%s", error->message);
+        virSupervisorStarterFail(sup->starter, error);
+        if (virDomainLockStatusQemuAlive(sup->obj->status) &&
+            sup->obj->status->endReason == VIR_DOMAIN_LOCK_REASON_NONE)
+            g_main_loop_quit(sup->loop);
+        else
+            virSupervisorEnd(sup);
+        return;
+    }
+    virSupervisorTellReady(sup);
+    virSupervisorResumeDeadline(sup);
+    virSupervisorFollow(sup, virDomainLockReattachFollow(sup->obj));
+}
+
+/* --- the first job --------------------------------------------------------------------- */
+
 static void
 virSupervisorProgress(const virLockProgress *progress, gpointer data)
 {
@@ -395,10 +459,12 @@ virSupervisorStart(virSupervisor *sup, const virDomainLockSpec *spec)
     gint64 deadline = spec->deadlineUsec > 0
                           ? spec->deadlineUsec
                           : now + VIR_LOCK_WAIT_DEFAULT_SEC * G_USEC_PER_SEC;
-    virSupervisorJob job = {.name = "starting",
-                            .run = virSupervisorStartRun,
-                            .done = virSupervisorStartDone,
-                            .data = sup};
+    gboolean attach = spec->attach != NULL;
+    virSupervisorJob job = {
+        .name = attach ? "attaching" : "starting",
+        .run = attach ? virSupervisorAttachRun : virSupervisorStartRun,
+        .done = attach ? virSupervisorAttachDone : virSupervisorStartDone,
+        .data = sup};
 
     sup->startWait = (virLockWait){.structSize = sizeof(virLockWait),
                                    .deadlineUsec = deadline,
@@ -534,7 +600,8 @@ virSupervisorRun(virSupervisor *sup, const virDomainLockSpec *spec)
     g_autoptr(GError) error = NULL;
 
     if (!virSupervisorOpen(sup, &error)) {
-        virDomainLockStartAbandon(sup->obj, &error);
+        if (!spec->attach)
+            virDomainLockStartAbandon(sup->obj, &error);
         virSupervisorStarterFail(sup->starter, error);
         return FALSE;
     }

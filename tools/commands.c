@@ -21,9 +21,12 @@ const virToolCommand virToolCommands[] = {
      "line whose images\nare declared with --disk. Nothing runs before every lease is "
      "held.",
      VIR_TOOL_COMMAND_TAIL, virToolCmdRun},
-    {"exec", "--disk PATH... -- COMMAND ARGS...", "run any program under the leases of disks",
-     "Runs a program (qemu-img, a backup) under the leases of the disks that it uses, and "
-     "passes its status\non. Backing files are not looked for: name each image of a chain, "
+    {"exec", "--disk PATH... -- COMMAND ARGS...",
+     "run any program under the leases of disks",
+     "Runs a program (qemu-img, a backup) under the leases of the disks that it uses, "
+     "and "
+     "passes its status\non. Backing files are not looked for: name each image of a "
+     "chain, "
      "the lower ones as readonly.",
      VIR_TOOL_COMMAND_TAIL, virToolCmdExec},
     {"list", "", "guests of this host", NULL, 0, virToolCmdList},
@@ -41,9 +44,17 @@ const virToolCommand virToolCommands[] = {
     {"resume", "GUEST", "let a suspended guest go on", NULL, 0, virToolCmdResume},
     {"reset", "GUEST", "press a guest's reset button", NULL, 0, virToolCmdReset},
     {"job", "GUEST", "what is being done with a guest, and how far it is",
-     "Shows the job that takes long: a copy, a migration. Suspend, resume, reset, shutdown "
+     "Shows the job that takes long: a copy, a migration. Suspend, resume, reset, "
+     "shutdown "
      "and destroy work\nbeside it; what changes disks waits for it.",
      0, virToolCmdJob},
+    {"attach", "GUEST", "take up a guest that has lost its supervisor",
+     "The guest went on under its leases. What it holds is compared with what it uses, a "
+     "job "
+     "that was\ninterrupted is finished or undone, and what differed is said. Other "
+     "commands do "
+     "this by themselves.",
+     0, virToolCmdAttach},
     {"attach-disk", "GUEST FILE.xml | GUEST --source PATH --target DEV",
      "give a running guest one more disk",
      "The disk is a <disk> element in FILE.xml (\"-\": standard input), or what the "

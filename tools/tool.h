@@ -86,6 +86,7 @@ int virToolCmdSuspend(virTool *tool);
 int virToolCmdResume(virTool *tool);
 int virToolCmdReset(virTool *tool);
 int virToolCmdJob(virTool *tool);
+int virToolCmdAttach(virTool *tool);
 int virToolCmdAttachDisk(virTool *tool);
 int virToolCmdDetachDisk(virTool *tool);
 int virToolCmdWho(virTool *tool);

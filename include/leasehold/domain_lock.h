@@ -125,6 +125,23 @@ typedef enum {
  * for it). A guest whose supervisor is stopped or gone is listed too, with a message. */
 GPtrArray *virDomainLockList(virLockConfig *config, guint flags, GError **error)
     VIR_LOCK_WARN_UNUSED;
+/**
+ * virDomainLockAttach:
+ * @nameOrUuid: a guest whose supervisor is gone
+ * @wait: how long it may take, or NULL
+ *
+ * Starts a new supervisor for a guest that runs without one (UNSUPERVISED): what QEMU holds is
+ * asked of the lock daemon and compared with what QEMU has open and with what was known; a job
+ * that was interrupted is finished or undone; differences are in the guest's message and in
+ * its event SUPERVISOR_ATTACHED. Calls that need a supervisor do this by themselves.
+ *
+ * BUSY: it has a supervisor (which may hang; the message tells what to do then). STATE: the
+ * guest has ended meanwhile. LOST: QEMU used an image whose lease it no longer held, and was
+ * killed. After any other failure the guest is as it was, and the call may be repeated.
+ */
+virDomainLock *virDomainLockAttach(virLockConfig *config, const char *nameOrUuid,
+                                   const virLockWait *wait, GError **error)
+    VIR_LOCK_WARN_UNUSED;
 void virDomainLockFree(virDomainLock *dom);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLock, virDomainLockFree)
 

@@ -18,7 +18,7 @@
 static virDomainLockStatus *
 makeStatus(gint64 qemuPid)
 {
-    virDomainLockStatus *status = g_new0(virDomainLockStatus, 1);
+    virDomainLockStatus *status = virDomainLockStatusNew();
 
     status->info = virDomainLockInfoNew();
     status->info->name = g_strdup("web");

@@ -346,7 +346,7 @@ testLostLeaseIsNeverFlushed(Fake *self, gconstpointer data)
     g_autoptr(GError) error = NULL;
     g_autofree char *log = NULL;
 
-    obj->leaseLost = TRUE;
+    obj->status->leaseLost = TRUE;
     g_assert_false(virDomainLockKill(obj, VIR_DOMAIN_LOCK_DESTROY_GRACEFUL, &error));
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
     g_clear_error(&error);

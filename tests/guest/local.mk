@@ -5,6 +5,7 @@ guest_tests = \
 	%D%/test-crash-start.py \
 	%D%/test-hotplug.py \
 	%D%/test-hotplug-steps.py \
+	%D%/test-reattach.py \
 	$(NULL)
 dist_check_SCRIPTS += $(guest_tests) %D%/test-crash-start-all.py
 TESTS += $(guest_tests)

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * recover.c: a sequence that lost its supervisor in the middle is finished or undone, whichever
+ * is the shorter way to a guest that is as somebody described it.
+ *
+ * A row looks at what QEMU has and not only at the number of the step: a step that was begun
+ * may have had its effect or not. How a job prepares for this is in reattach.h.
+ */
+#include "codec.h"
+#include "reattach.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *sequence;
+    /* @step: the one that was begun last; @details: what SetJournal gave, or NULL */
+    gboolean (*recover)(virReattach *re, guint step, JsonObject *details, GError **error);
+} virRecovery;
+
+/* QEMU was executed under all its leases, and their use records are written: what is left is
+ * to look at it and to let it run. */
+static gboolean
+virRecoverStart(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    if (!virDomainLockStartResume(re->obj, re->wait, error))
+        return FALSE;
+    virReattachNote(re, "its start was interrupted (step %u) and was finished", step);
+    return TRUE;
+}
+
+/* The disk is looked at like every other one: virReattachDisks. */
+static gboolean
+virRecoverPlug(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    return TRUE;
+}
+
+/* The end is begun again: virDomainLockReattachFollow. */
+static gboolean
+virRecoverEnd(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    virDomainLockObjSetEndReason(re->obj, VIR_DOMAIN_LOCK_REASON_DESTROYED);
+    return TRUE;
+}
+
+static const virRecovery recoveries[] = {
+    {"start", virRecoverStart},
+    {"attach", virRecoverPlug},
+    {"detach", virRecoverPlug},
+    {"end", virRecoverEnd},
+};
+
+gboolean
+virReattachRecover(virReattach *re, GError **error)
+{
+    virDomainLockStatus *status = re->obj->status;
+    const char *colon = status->step ? strchr(status->step, ':') : NULL;
+    gsize len = colon ? (gsize)(colon - status->step) : 0;
+
+    if (!colon)
+        return TRUE;
+    for (gsize i = 0; i < G_N_ELEMENTS(recoveries); i++) {
+        const virRecovery *row = &recoveries[i];
+
+        if (strlen(row->sequence) != len ||
+            strncmp(row->sequence, status->step, len) != 0)
+            continue;
+        if (!row->recover(re, (guint)strtoul(colon + 1, NULL, 10), status->journal,
+                          error))
+            return FALSE;
+        virDomainLockObjSetStep(re->obj, NULL, 0);
+        return TRUE;
+    }
+    virReattachNote(re,
+                    "'%s' was interrupted, and is not known to this version: nothing was "
+                    "done about it",
+                    status->step);
+    return TRUE;
+}
+
+/* --- disks -------------------------------------------------------------------------------- */
+
+static gboolean
+virRecoverHasDevice(virReattach *re, const char *id, gboolean *has, GError **error)
+{
+    virDomainLockObj *obj = re->obj;
+    g_autoptr(JsonObject) args = json_object_new();
+    g_autoptr(JsonNode) answer = NULL;
+    JsonArray *list = NULL;
+
+    json_object_set_string_member(args, "path", "/machine/peripheral");
+    answer = obj->guest->ops->command(obj->guest, "qom-list", args,
+                                      re->wait->deadlineUsec, error);
+    *has = FALSE;
+    list = answer && JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
+    for (guint i = 0; list && i < json_array_get_length(list); i++) {
+        JsonNode *node = json_array_get_element(list, i);
+
+        if (JSON_NODE_HOLDS_OBJECT(node) &&
+            g_strcmp0(virDomainLockJsonString(json_node_get_object(node), "name"), id) ==
+                0)
+            *has = TRUE;
+    }
+    return answer != NULL;
+}
+
+/* Leases of the disk that were never taken, or are given up already. */
+static void
+virRecoverDropNotHeld(virReattach *re, const char *target)
+{
+    GPtrArray *resources = virDomainDefGetResources(re->obj->def);
+    g_autoptr(GPtrArray) leases = virLockManagerGetLeases(re->obj->man);
+
+    for (guint i = resources->len; i-- > 0;) {
+        virDomainResource *resource = g_ptr_array_index(resources, i);
+        gboolean held = FALSE;
+
+        for (guint k = 0; k < leases->len && !held; k++) {
+            const virLockLease *lease = g_ptr_array_index(leases, k);
+            g_autofree char *name = virLockManagerResourceName(
+                re->obj->config, resource->type, resource->path, NULL, NULL);
+
+            held = lease->hold != VIR_LOCK_HOLD_NONE && g_strcmp0(lease->name, name) == 0;
+        }
+        if (!held && g_strcmp0(resource->target, target) == 0)
+            virDomainDefDropResource(re->obj->def, resource);
+    }
+}
+
+static gboolean
+virRecoverDisk(virReattach *re, const char *target, GError **error)
+{
+    virDomainDef *def = re->obj->def;
+    const char *id = virDomainDefGetDiskId(def, target, NULL);
+    gboolean has = TRUE;
+
+    if (!id)
+        return TRUE; /* NVRAM, TPM state: no disk that comes or goes */
+    if (!virRecoverHasDevice(re, id, &has, error))
+        return FALSE;
+    if (has)
+        return TRUE;
+    virReattachNote(re, "the guest does not have disk '%s' (any more): it was detached",
+                    target);
+    virRecoverDropNotHeld(re, target);
+    return virDomainLockDetachFinish(re->obj, id, error);
+}
+
+gboolean
+virReattachDisks(virReattach *re, GError **error)
+{
+    GPtrArray *resources = virDomainDefGetResources(re->obj->def);
+    g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(g_free);
+
+    if (virDomainDefIsForeign(re->obj->def))
+        return TRUE;
+    for (guint i = 0; i < resources->len; i++) {
+        const virDomainResource *resource = g_ptr_array_index(resources, i);
+
+        if (resource->target && !g_ptr_array_find_with_equal_func(
+                                    targets, resource->target, g_str_equal, NULL))
+            g_ptr_array_add(targets, g_strdup(resource->target));
+    }
+    for (guint i = 0; i < targets->len; i++)
+        if (!virRecoverDisk(re, g_ptr_array_index(targets, i), error))
+            return FALSE;
+    return TRUE;
+}

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-reattach.py: a guest whose supervisor was killed is taken up by another one, or refused
+in words that help. What is held is asked of the store, from another host.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+from lab import Lab, Tap, alive, requires, wait_until  # noqa: E402
+
+requires("sanlock", "qemu-system-x86_64", "payload")
+tap = Tap()
+
+
+class Guest:
+    """A running guest that loses its supervisor."""
+
+    def __init__(self, lab, name):
+        self.lab, self.name = lab, name
+        self.alpha, self.beta = lab.hosts
+        self.disk = lab.payload(name + ".img")
+        self.xml, self.uuid = lab.domain(name, self.disk)
+        done = self.alpha.leasehold("run", self.xml)
+        assert done.returncode == 0, done.stderr
+        self.qemu = self.alpha.state(self.uuid)["pid"]
+
+    def supervisor(self):
+        return self.alpha.state(self.uuid)["supervisor_pid"]
+
+    def orphan(self):
+        pid = self.supervisor()
+        os.kill(pid, signal.SIGKILL)
+        assert wait_until(10, lambda: self.show()["state"] == "unsupervised")
+        return pid
+
+    def show(self):
+        return json.loads(self.alpha.leasehold("--json", "show", self.name).stdout)
+
+    def attach(self, *options):
+        return self.alpha.leasehold("attach", self.name, *options)
+
+    def owners(self):
+        return json.loads(self.beta.leasehold("--json", "who", self.disk).stdout)["owners"]
+
+    def events(self):
+        lines = self.alpha.leasehold("--json", "events", self.name).stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
+    def runs(self):
+        before = self.lab.payload_seq(self.disk)
+        return wait_until(10, lambda: self.lab.payload_seq(self.disk) > before + 2)
+
+    def end(self):
+        self.alpha.leasehold("destroy", self.name)
+
+
+def idle(lab):
+    guest = Guest(lab, "idle")
+    guest.orphan()
+    done = guest.attach()
+    shown = guest.show()
+    tap.ok(done.returncode == 0 and shown["state"] == "running" and shown["pid"] == guest.qemu and
+           shown["message"] is None, "an idle guest is taken up: the same QEMU, nothing differs",
+           done.stderr, shown)
+    tap.ok(len(shown["leases"]) == 2 and len(guest.owners()) == 1 and guest.runs(),
+           "it runs, under its leases", shown["leases"], guest.owners())
+    done = guest.attach()
+    tap.ok(done.returncode == 3 and "has a supervisor (pid %d)" % guest.supervisor() in done.stderr,
+           "a guest with a supervisor is refused by name", done.stderr)
+    for command, state in (("suspend", "paused"), ("resume", "running")):
+        guest.orphan()
+        done = guest.alpha.leasehold(command, "idle")
+        tap.ok(done.returncode == 0 and guest.show()["state"] == state,
+               "%s takes an unsupervised guest up by itself" % command, done.stderr)
+    names = [event["event"] for event in guest.events()]
+    tap.ok(names.count("SUPERVISOR_ATTACHED") == 3, "the history says so", names)
+    done = guest.alpha.leasehold("destroy", "idle")
+    tap.ok(done.returncode == 0 and not alive(guest.qemu) and not guest.owners(),
+           "destroy ends it, and its lease is seen free", done.stderr)
+    shown = guest.show()
+    tap.ok(shown["reason"] == "destroyed" and shown.get("exit_status") is None,
+           "how QEMU, which was not our child, exited is not invented", shown)
+
+
+def ended(lab):
+    guest = Guest(lab, "ended")
+    guest.orphan()
+    os.kill(guest.qemu, signal.SIGKILL)
+    assert wait_until(10, lambda: not alive(guest.qemu))
+    done = guest.attach()
+    shown = guest.show()
+    tap.ok(done.returncode == 1 and "nobody saw how" in done.stderr,
+           "a guest that ended meanwhile cannot be taken up", done.returncode, done.stderr)
+    tap.ok(shown["state"] == "shut-off" and shown["reason"] == "unknown" and
+           guest.events()[-1]["event"] == "STOPPED" and not guest.owners(),
+           "its end is written down as unknown, its lease is free", shown, guest.events()[-1])
+    done = guest.alpha.leasehold("run", guest.xml)
+    tap.ok(done.returncode == 0 and guest.runs(), "and it can be started again", done.stderr)
+    guest.end()
+
+
+def hangs(lab):
+    guest = Guest(lab, "hangs")
+    pid = guest.supervisor()
+    os.kill(pid, signal.SIGSTOP)
+    done = guest.attach()
+    tap.ok(done.returncode == 3 and "kill -CONT %d" % pid in done.stderr and
+           "kill -KILL %d" % pid in done.stderr,
+           "a supervisor that hangs is not replaced; the ways out are named", done.stderr)
+    tap.ok(alive(guest.qemu) and len(guest.owners()) == 1, "the guest is left alone")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(10, lambda: guest.show()["state"] == "unsupervised")
+    done = guest.attach()
+    tap.ok(done.returncode == 0 and guest.runs(), "the way out works", done.stderr)
+    guest.end()
+
+
+def concurrent(lab):
+    guest = Guest(lab, "race")
+    guest.orphan()
+    racers = [guest.alpha.popen("attach", "race") for _ in range(4)]
+    results = [(racer.communicate(timeout=60), racer.returncode) for racer in racers]
+    statuses = sorted(status for _, status in results)
+    tap.ok(statuses == [0, 3, 3, 3], "of four at once one takes it up", results)
+    guest.orphan()
+    racers = [guest.alpha.popen(command, "race") for command in ("resume", "suspend", "resume")]
+    results = [(racer.communicate(timeout=60), racer.returncode) for racer in racers]
+    tap.ok(all(status == 0 for _, status in results),
+           "commands at once all find one supervisor", results)
+    guest.end()
+
+
+def deadline(lab):
+    guest = Guest(lab, "late")
+    # the payload does not know the power button
+    done = guest.alpha.leasehold("shutdown", "late", "--timeout", "6")
+    start = time.monotonic()
+    assert done.returncode == 0, done.stderr
+    guest.orphan()
+    done = guest.attach()
+    shown = guest.show()
+    tap.ok(done.returncode == 0 and shown["reason"] == "shutdown-requested" and
+           shown["deadline"], "a shutdown that was asked for is known", done.stderr, shown)
+    gone = wait_until(20, lambda: not alive(guest.qemu))
+    took = time.monotonic() - start
+    tap.ok(gone and 3 < took < 12, "and its deadline outlives the supervisor", took)
+    wait_until(10, lambda: guest.show()["state"] == "shut-off")
+    tap.ok(guest.show()["reason"] == "destroyed", "it was forced off", guest.show())
+
+
+def main():
+    with Lab("reattach") as lab:
+        lab.store()
+        lab.join(lab.host("alpha", 1), lab.host("beta", 2))
+        for case in (idle, ended, hangs, concurrent, deadline):
+            try:
+                case(lab)
+            except (AssertionError, OSError, ValueError, KeyError,
+                    subprocess.SubprocessError) as error:
+                tap.ok(False, "the case '%s' ran" % case.__name__, repr(error))
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
