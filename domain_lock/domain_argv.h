@@ -40,6 +40,8 @@ void virArgvFirmware(virArgv *argv);
 void virArgvControllers(virArgv *argv);
 void virArgvDisks(virArgv *argv);
 /** "-blockdev" JSON, lowest node first, then "-device" options. */
+/** Its nodes alone, lowest first. */
+void virArgvDiskNodes(virArgv *argv, const virDomainDisk *disk);
 void virArgvDisk(virArgv *argv, const virDomainDisk *disk);
 void virArgvNics(virArgv *argv);
 void virArgvChars(virArgv *argv);

@@ -97,7 +97,7 @@ virArgvFormatNode(virArgv *argv, const virDomainDisk *disk, guint i, gboolean re
     virArgvAddJson(argv, "-blockdev", object);
 }
 
-static void
+void
 virArgvDiskNodes(virArgv *argv, const virDomainDisk *disk)
 {
     for (guint i = disk->chain->images->len; i-- > 0;) {

@@ -156,6 +156,10 @@ guint virDomainDefNextNode(const virDomainDef *def, const char *target);
  */
 void virDomainDefSetDiskChain(virDomainDef *def, const char *target,
                               virImageChain *chain);
+/** The nodes that the disk would have with these images, as QMP has them: JsonObject, arguments
+ * of blockdev-add and blockdev-reopen, lowest first. The description stays as it is. */
+GPtrArray *virDomainDefFormatNodes(const virDomainDef *def, const char *target,
+                                   virImageChain *chain);
 /** The first thing that the disk still needs (owned by @def), or NULL; and one less. */
 virDomainResource *virDomainDefFirstOfDisk(const virDomainDef *def, const char *target);
 void virDomainDefDropResource(virDomainDef *def, virDomainResource *resource);

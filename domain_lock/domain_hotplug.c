@@ -218,6 +218,25 @@ virPlugDevice(const char *options)
     }
 }
 
+GPtrArray *
+virDomainDefFormatNodes(const virDomainDef *def, const char *target, virImageChain *chain)
+{
+    const virDomainArgvContext context = {NULL};
+    g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
+    GPtrArray *nodes = g_ptr_array_new_with_free_func((GDestroyNotify)json_object_unref);
+    virArgv argv = {def, &context, args};
+    virDomainDisk disk = *virDomainFindDisk(def, target);
+
+    disk.chain = chain;
+    virArgvDiskNodes(&argv, &disk);
+    for (guint i = 1; i < args->len; i += 2) {
+        g_autoptr(JsonNode) node = json_from_string(g_ptr_array_index(args, i), NULL);
+
+        g_ptr_array_add(nodes, json_node_dup_object(node));
+    }
+    return nodes;
+}
+
 virDomainPlug *
 virDomainDefFormatPlug(const virDomainDef *def, const char *target)
 {

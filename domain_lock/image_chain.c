@@ -25,9 +25,31 @@ typedef struct _virImageReader {
     GCancellable *cancellable;
 } virImageReader;
 
-static void
+virImage *
+virImageCopy(const virImage *image)
+{
+    virImage *copy = g_memdup2(image, sizeof(*image));
+
+    copy->path = g_strdup(image->path);
+    copy->format = g_strdup(image->format);
+    copy->dataFile = g_strdup(image->dataFile);
+    return copy;
+}
+
+virImageChain *
+virImageChainNew(void)
+{
+    virImageChain *chain = g_new0(virImageChain, 1);
+
+    chain->images = g_ptr_array_new_with_free_func((GDestroyNotify)virImageFree);
+    return chain;
+}
+
+void
 virImageFree(virImage *image)
 {
+    if (!image)
+        return;
     g_free(image->path);
     g_free(image->format);
     g_free(image->dataFile);
@@ -334,12 +356,11 @@ virImageChain *
 virImageChainRead(const char *path, const char *format, const char *what,
                   GCancellable *cancellable, GError **error)
 {
-    g_autoptr(virImageChain) chain = g_new0(virImageChain, 1);
+    g_autoptr(virImageChain) chain = virImageChainNew();
     virImageReader reader = {what, chain, cancellable};
     g_autofree char *next = g_strdup(path);
     g_autofree char *nextFormat = g_strdup(format);
 
-    chain->images = g_ptr_array_new_with_free_func((GDestroyNotify)virImageFree);
     while (next) {
         g_autofree char *here = g_steal_pointer(&next);
         g_autofree char *hereFormat = g_steal_pointer(&nextFormat);

@@ -31,6 +31,11 @@ typedef struct _virImageChain {
     GPtrArray *images;
 } virImageChain;
 
+virImage *virImageCopy(const virImage *image);
+void virImageFree(virImage *image);
+/** An empty one. */
+virImageChain *virImageChainNew(void);
+
 /**
  * virImageChainRead:
  * @path: absolute

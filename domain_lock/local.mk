@@ -10,9 +10,19 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/archive.h \
 	%D%/audit.c \
 	%D%/audit.h \
+	%D%/block.h \
+	%D%/block_commit.c \
+	%D%/block_copy.c \
+	%D%/block_graph.c \
+	%D%/block_image.c \
+	%D%/block_job.c \
+	%D%/block_run.c \
+	%D%/block_settle.c \
+	%D%/block_snapshot.c \
 	%D%/client.c \
 	%D%/client.h \
 	%D%/client_attach.c \
+	%D%/client_block.c \
 	%D%/client_call.c \
 	%D%/client_devices.c \
 	%D%/client_events.c \

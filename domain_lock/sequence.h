@@ -142,6 +142,39 @@ gboolean virDomainLockDetach(virDomainLockObj *obj, const char *target, char **i
  * up. Nothing to do when it is no disk of ours. */
 gboolean virDomainLockDetachFinish(virDomainLockObj *obj, const char *id,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** What a block operation is told; members that it has no use for are NULL or 0. */
+typedef struct _virDomainLockBlockSpec {
+    char **targets;    /* one, but for snapshots */
+    char **paths;      /* copy, snapshot: the image that comes to each */
+    char *top, *base;  /* commit, pull: images of the chain */
+    char *format;      /* copy */
+    guint64 bandwidth; /* bytes/s; 0: as fast as it goes */
+    guint flags;       /* virDomainLockBlockFlags */
+} virDomainLockBlockSpec;
+void virDomainLockBlockSpecFree(virDomainLockBlockSpec *spec);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockBlockSpec, virDomainLockBlockSpecFree)
+
+/** Jobs that take long (job.h). A failure leaves the disk as it was, unless the message says
+ * otherwise (INDETERMINATE): leases that may be needed stay held. See block.h. */
+gboolean virDomainLockDiskCopy(virDomainLockObj *obj, const virDomainLockBlockSpec *spec,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockDiskCommit(virDomainLockObj *obj,
+                                  const virDomainLockBlockSpec *spec,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockDiskPull(virDomainLockObj *obj, const virDomainLockBlockSpec *spec,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Of several disks: all or none, at one instant. */
+gboolean virDomainLockDiskSnapshot(virDomainLockObj *obj, const virDomainLockBlockSpec *spec,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * virDomainLockBlockRecover: for a supervisor that finds a QEMU which an earlier one has left:
+ * cancels block jobs that are half done, takes the chains as QEMU has them into the
+ * description, deletes nodes that nothing uses and gives up their leases. Every lease that
+ * QEMU holds has to be known to the lock manager before.
+ */
+gboolean virDomainLockBlockRecover(virDomainLockObj *obj,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** Has QEMU anything open that no lease covers? */
 gboolean virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;

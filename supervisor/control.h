@@ -89,4 +89,15 @@ void virSupervisorControlLong(virSupervisorControl *control, const virSupervisor
 void virSupervisorControlJobCancel(virSupervisorControl *control, GVariant *parameters,
                                    GDBusMethodInvocation *invocation);
 
+/* --- control_blocks.c: these take @invocation --- */
+
+void virSupervisorControlSnapshotDisk(virSupervisorControl *control, GVariant *parameters,
+                                      GDBusMethodInvocation *invocation);
+void virSupervisorControlBlockCommit(virSupervisorControl *control, GVariant *parameters,
+                                     GDBusMethodInvocation *invocation);
+void virSupervisorControlBlockPull(virSupervisorControl *control, GVariant *parameters,
+                                   GDBusMethodInvocation *invocation);
+void virSupervisorControlBlockCopy(virSupervisorControl *control, GVariant *parameters,
+                                   GDBusMethodInvocation *invocation);
+
 #endif

@@ -228,6 +228,10 @@ static const virControlMethodEntry methods[] = {
     {"AttachDisk", virSupervisorControlAttachDisk},
     {"DetachDisk", virSupervisorControlDetachDisk},
     {"JobCancel", virSupervisorControlJobCancel},
+    {"SnapshotDisk", virSupervisorControlSnapshotDisk},
+    {"BlockCommit", virSupervisorControlBlockCommit},
+    {"BlockPull", virSupervisorControlBlockPull},
+    {"BlockCopy", virSupervisorControlBlockCopy},
     {"GetXMLDesc", virControlGetXMLDesc},
 };
 

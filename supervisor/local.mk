@@ -13,6 +13,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/control_bus.h \
 	%D%/control_client.c \
 	%D%/control_client.h \
+	%D%/control_blocks.c \
 	%D%/control_disks.c \
 	%D%/control_jobs.c \
 	%D%/control_methods.c \

@@ -67,6 +67,21 @@ const virToolCommand virToolCommands[] = {
      "not by the\ntimeout keeps its disk and the leases; when it lets go later, they are "
      "given up then.",
      0, virToolCmdDetachDisk},
+    {"snapshot-disk", "GUEST TARGET OVERLAY [TARGET OVERLAY]...",
+     "let disks write to new images over their present ones",
+     "The OVERLAYs are made, as qcow2; several disks change over at one instant. The present "
+     "images are only\nread from then on, and their leases are shared.",
+     0, virToolCmdSnapshotDisk},
+    {"blockcommit", "GUEST TARGET", "put what is in upper images into a lower one",
+     "The lower image's lease becomes exclusive first: it is refused while another guest "
+     "reads it. The images\nthat went are free afterwards, and can be removed.",
+     0, virToolCmdBlockCommit},
+    {"blockpull", "GUEST TARGET", "put what is in backing files into the active image",
+     NULL, 0, virToolCmdBlockPull},
+    {"blockcopy", "GUEST TARGET DEST", "copy a running disk to another place",
+     "DEST is made, under a lease of its own before anything is written to it. With --pivot "
+     "the guest goes on\nwith the copy, without a pause.",
+     0, virToolCmdBlockCopy},
     {"who", "PATH|LEASE", "who holds the lease of a disk or guest",
      "The argument is the path of an image, a lease name, the key of a <lease> element, "
      "or "

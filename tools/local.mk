@@ -4,6 +4,7 @@ bin_PROGRAMS += leasehold
 
 leasehold_SOURCES = \
 	%D%/cmd_attach.c \
+	%D%/cmd_block.c \
 	%D%/cmd_complete.c \
 	%D%/cmd_destroy.c \
 	%D%/cmd_disk.c \

@@ -205,6 +205,68 @@ gboolean virDomainLockAttachDisk(virDomainLock *dom, const char *xml, guint flag
 gboolean virDomainLockDetachDisk(virDomainLock *dom, const char *target, guint timeoutSec,
                                  guint flags, GError **error);
 
+typedef enum {
+    VIR_DOMAIN_LOCK_BLOCK_SHALLOW = 1 << 0, /* copy: the top image only; the copy has the same
+                                             * backing file */
+    VIR_DOMAIN_LOCK_BLOCK_REUSE = 1 << 1,   /* copy: the file is there already */
+    VIR_DOMAIN_LOCK_BLOCK_PIVOT = 1 << 2,   /* copy: the guest goes on with the copy; without
+                                             * it, with the original */
+} virDomainLockBlockFlags;
+
+/** virDomainLockOverlay: a snapshot of one disk. */
+typedef struct _virDomainLockOverlay {
+    const char *target; /* "vda" */
+    const char *path;   /* absolute; a file that does not exist yet, or a block device */
+} virDomainLockOverlay;
+
+/**
+ * virDomainLockSnapshotDisks:
+ * @wait: progress, and cancelling; NULL: as long as it takes
+ * @flags: none yet: 0
+ *
+ * From one instant on each of these disks writes to a new qcow2 image over its present one,
+ * which nobody writes any more: its lease becomes shared. All disks or none. CONFIG: no such
+ * disk, or the file exists; BUSY names who holds it.
+ */
+gboolean virDomainLockSnapshotDisks(virDomainLock *dom,
+                                    const virDomainLockOverlay *overlays, gsize n,
+                                    guint flags, const virLockWait *wait, GError **error);
+
+/** What the block operations below are told. Zero is the default of all members. */
+typedef struct _virDomainLockBlockOptions {
+    gsize structSize;
+    const char *top;    /* commit: uppermost image that goes; NULL: the active one */
+    const char *base;   /* commit: image that takes what is above; NULL: the lowest. pull: image
+                         * that stays the backing file; NULL: none stays */
+    const char *format; /* copy: of the new image; NULL: as the present one */
+    guint64 bandwidth;  /* bytes/s; 0: as fast as it goes */
+    guint flags;        /* virDomainLockBlockFlags */
+} virDomainLockBlockOptions;
+
+/**
+ * virDomainLockBlockCommit: what is in the images from "top" down to above "base" goes into
+ * "base", and they are no part of the disk any more. The lease of "base" is made exclusive
+ * before: BUSY names the guest that reads it, too. With the active image as "top" the guest
+ * goes on with "base" in the end.
+ *
+ * These take as long as they take: @wait has progress, and its deadline and cancellable ask for
+ * the job to be undone (CANCELLED, TIMEOUT). @options may be NULL.
+ */
+gboolean virDomainLockBlockCommit(virDomainLock *dom, const char *target,
+                                  const virDomainLockBlockOptions *options,
+                                  const virLockWait *wait, GError **error);
+/** virDomainLockBlockPull: what is in the backing files above "base" goes into the active image,
+ * and they are no part of the disk any more. */
+gboolean virDomainLockBlockPull(virDomainLock *dom, const char *target,
+                                const virDomainLockBlockOptions *options,
+                                const virLockWait *wait, GError **error);
+/** virDomainLockBlockCopy: a copy of the disk, under a lease of its own before anything is
+ * written to it. When both are the same, the guest goes on with the copy (PIVOT) and gives up
+ * the original, or the other way round. */
+gboolean virDomainLockBlockCopy(virDomainLock *dom, const char *target, const char *dest,
+                                const virDomainLockBlockOptions *options,
+                                const virLockWait *wait, GError **error);
+
 /**
  * virDomainLockJobCancel:
  *
