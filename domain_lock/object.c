@@ -84,6 +84,7 @@ virDomainLockObjFree(virDomainLockObj *obj)
     g_cond_clear(&obj->job.changed);
     g_mutex_clear(&obj->lock);
     g_free(obj->description);
+    g_free(obj->danger);
     g_free(obj->stateDir);
     g_free(obj);
 }
@@ -269,6 +270,15 @@ virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason reason)
         return;
     obj->status->endReason = reason;
     virDomainLockObjSaveOrWarn(obj);
+}
+
+void
+virDomainLockObjSetDanger(virDomainLockObj *obj, const char *why)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    if (!obj->danger)
+        obj->danger = g_strdup(why ? why : "the lock daemon says so");
 }
 
 void

@@ -49,6 +49,7 @@ struct _virDomainLockObj {
 
     GMutex lock;
     virDomainLockStatus *status;
+    char *danger;                    /* of the leases: why; NULL: none */
     virDomainLockReason pauseReason; /* of the STOP that will come */
     gboolean shutdownRequested;      /* the reason of RUNNING */
     char *description;   /* as it is now, see describe.h; NULL: foreign, or not yet */
@@ -98,6 +99,9 @@ void virDomainLockObjEmit(virDomainLockObj *obj, const char *event, const char *
 
 /** Why the guest will have ended; the first one that is told stays. */
 void virDomainLockObjSetEndReason(virDomainLockObj *obj, virDomainLockReason reason);
+/** Why the leases are in danger; a start that is cancelled for that says so. The first one
+ * stays. */
+void virDomainLockObjSetDanger(virDomainLockObj *obj, const char *why);
 /** From here on nothing may make QEMU write any more: only SIGKILL ends it. */
 void virDomainLockObjSetLeaseLost(virDomainLockObj *obj);
 gboolean virDomainLockObjIsLeaseLost(virDomainLockObj *obj);

@@ -473,6 +473,20 @@ virStartNameDisks(virDomainLockObj *obj, const GError *why)
                      : g_strdup_printf(" with disk %s and %u more", first, more);
 }
 
+/* Whoever asked for the guest did not cancel it: the watch of the leases did. */
+static void
+virStartNameDanger(virDomainLockObj *obj, GError **error)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    if (!obj->danger || (*error)->code != VIR_LOCK_ERROR_CANCELLED)
+        return;
+    (*error)->code = VIR_LOCK_ERROR_UNAVAILABLE;
+    g_free((*error)->message);
+    (*error)->message =
+        g_strdup_printf("the leases of this host are in danger: %s", obj->danger);
+}
+
 /* What one step left open (an answer of QEMU that did not come) is settled once everything
  * was undone and seen: the guest was not started. And it is open when it was not. */
 static void
@@ -480,6 +494,7 @@ virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error)
 {
     g_autofree char *disks = virStartNameDisks(obj, *error);
 
+    virStartNameDanger(obj, error);
     if (!virUndoRun(undo, error))
         (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
     else if ((*error)->code == VIR_LOCK_ERROR_INDETERMINATE)

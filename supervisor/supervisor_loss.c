@@ -22,6 +22,7 @@ static void
 virLossBegins(virSupervisor *sup, const char *detail, const char *why)
 {
     virDomainLockObjEmit(virSupervisorGetObj(sup), "LEASE_LOST", detail, why);
+    virDomainLockObjSetDanger(virSupervisorGetObj(sup), why);
     virSupervisorCancelStart(sup);
     virSupervisorInterruptJob(sup);
 }

@@ -69,8 +69,7 @@ class Plan:
 
     def clean(self):
         for host in self.lab.hosts:
-            if not host.up():
-                host.revive()
+            host.revive()
             host.leasehold("destroy", self.guest, timeout=COMMAND_SEC)
         if not wait_until(15, lambda: not self.writers(self.lab.hosts)):
             raise HarnessError("still open after a destroy on every host: %s"
@@ -121,6 +120,8 @@ class Cell:
 
     def __init__(self, plan, step, victim, sig):
         self.plan, self.step, self.victim, self.sig = plan, step, victim, sig
+        self.kind, _, where = victim.partition("@")
+        self.where = plan.lab.find(where) if where else plan.host
         self.verdicts = []
         self.status, self.said = None, ""
         self.skipped = False # nobody to strike: the victim is not there at this step
@@ -161,24 +162,23 @@ class Cell:
         steps.until(self.step)
         self.pids = self._victims()
         self.skipped = not self.pids
-        if self.victim == "host":
-            self.plan.host.crash()
+        if self.kind == "host":
+            self.where.crash()
         else:
             for pid in self.pids:
                 os.kill(pid, getattr(signal, "SIG" + self.sig))
         steps.close()
 
     def _victims(self):
-        host = self.plan.host
-        if self.victim == "command":
+        if self.kind == "command":
             return [self.command.pid]
-        if self.victim == "host":
-            return host.pids()
-        if self.victim == "daemon":
-            return [host.daemon.pid] if host.daemon.pid else []
-        supervisors = host.pids("leasehold-supervisor")
+        if self.kind == "host":
+            return self.where.pids()
+        if self.kind == "daemon":
+            return [self.where.daemon.pid] if self.where.daemon.pid else []
+        supervisors = self.where.pids("leasehold-supervisor")
         born = [pid for pid in supervisors if not any(pid in children(s) for s in supervisors)]
-        if self.victim == "supervisor":
+        if self.kind == "supervisor":
             return born
         return [pid for supervisor in born for pid in children(supervisor)]
 
@@ -195,7 +195,7 @@ class Cell:
             self.plan.judge.leasehold("destroy", self.plan.guest)
 
     def _ended(self):
-        if self.sig == "STOP" and self.victim != "host":
+        if self.sig == "STOP" and self.kind != "host":
             for pid in self.pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
@@ -206,7 +206,7 @@ class Cell:
             self.note("the command ends", False, "it runs after %d s" % COMMAND_SEC)
             return
         self.status = self.command.returncode
-        if self.victim in ("supervisor", "host") and self.sig == "KILL":
+        if self.victim in ("supervisor", "host") and self.sig == "KILL": # of the command's host
             self.note("told truly", self.status != 0, "exit status 0")
 
     def _surgery(self):

@@ -56,6 +56,11 @@ exits 0 "matrix: a supervisor killed before the lease is taken, and after" \
     harness matrix "$lab" alpha --judge gamma --guest web --disk "$disk" \
     --steps start:4,start:8 --victims supervisor
 said "matrix: a report" "2 cells, 0 failed"
+exits 0 "matrix: the lock daemon of the judge is stopped, and goes on" \
+    harness matrix "$lab" alpha --judge gamma --guest web --disk "$disk" \
+    --steps start:8 --victims daemon@gamma --signals STOP
+exits 2 "matrix: an unknown host is refused" \
+    harness matrix "$lab" alpha --disk "$disk" --victims child@nobody --steps start:8
 exits 2 "matrix: an unknown victim is refused" \
     harness matrix "$lab" alpha --disk "$disk" --victims nobody
 said "matrix: with those that there are" "supervisor,child,daemon,command,host"
