@@ -225,6 +225,27 @@ virDomainLockObjUpdateLeases(virDomainLockObj *obj)
 }
 
 void
+virDomainLockObjPassStep(virDomainLockObj *obj, const char *sequence, guint number)
+{
+    g_mutex_lock(&obj->lock);
+    g_free(obj->status->step);
+    obj->status->step = g_strdup_printf("%s:%u", sequence, number);
+    g_mutex_unlock(&obj->lock);
+    virStepStop(sequence, number);
+}
+
+void
+virDomainLockObjEndSequence(virDomainLockObj *obj)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    g_clear_pointer(&obj->status->step, g_free);
+    g_clear_pointer(&obj->status->journal, json_object_unref);
+    g_clear_pointer(&obj->status->info->job, g_free);
+    virDomainLockObjSaveOrWarn(obj);
+}
+
+void
 virDomainLockObjSetStep(virDomainLockObj *obj, const char *sequence, guint number)
 {
     g_mutex_lock(&obj->lock);

@@ -93,6 +93,10 @@ void virDomainLockObjSetStep(virDomainLockObj *obj, const char *sequence, guint 
 /** What else another supervisor needs to finish or undo the sequence that is being journaled
  * (recover.h): kept with the next step, forgotten with the last. @details: transfer full. */
 void virDomainLockObjSetJournal(virDomainLockObj *obj, JsonObject *details);
+/** The same for a step that only looks: it needs no undoing, so it is not written down. */
+void virDomainLockObjPassStep(virDomainLockObj *obj, const char *sequence, guint number);
+/** The sequence and its job are over. */
+void virDomainLockObjEndSequence(virDomainLockObj *obj);
 /** Into the history and to the listener. @detail and @message may be NULL. */
 void virDomainLockObjEmit(virDomainLockObj *obj, const char *event, const char *detail,
                           const char *message);

@@ -177,20 +177,21 @@ virDomainLockStatusQemuAlive(const virDomainLockStatus *status)
 }
 
 gboolean
-virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime,
-                               const virDomainLockStatus *status, GError **error)
+virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime, virDomainLockStatus *status,
+                               GError **error)
 {
     g_autofree char *path = g_build_filename(runtime->path, "state.json", NULL);
     g_autoptr(JsonObject) object = json_object_new();
-    g_autofree char *bootId = virBootId();
     g_autofree char *text = NULL;
 
+    if (!status->bootId)
+        status->bootId = virBootId();
     json_object_set_int_member(object, "version", STATUS_VERSION);
     virDomainLockInfoToJson(status->info, object);
     json_object_set_int_member(object, "pid_start", (gint64)status->qemu.startTime);
     json_object_set_int_member(object, "supervisor_start",
                                (gint64)status->supervisor.startTime);
-    json_object_set_string_member(object, "boot_id", bootId);
+    json_object_set_string_member(object, "boot_id", status->bootId);
     virDomainLockStatusWriteJournal(status, object);
     text = virDomainLockJsonLine(object);
     return virFileReplace(path, text, error);

@@ -76,7 +76,7 @@ virDomainLockRuntime *virDomainLockRuntimeAdopt(const char *runDir, const char *
                                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 const char *virDomainLockRuntimeGetPath(virDomainLockRuntime *runtime);
 gboolean virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime,
-                                        const virDomainLockStatus *status,
+                                        virDomainLockStatus *status,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** spec.json, from the text that virDomainLockJsonLine made. */
 gboolean virDomainLockRuntimeSaveSpec(virDomainLockRuntime *runtime, const char *text,

@@ -208,10 +208,11 @@ virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
         return NULL;
     obj->status->info->plugin = g_strdup(virLockManagerPluginGetInfo(obj->plugin)->name);
 
+    virDomainLockObjSetJob(obj, "starting");
+
     virStepStop("start", 2);
     if (!virStartTakeRuntime(obj, spec, error))
         return NULL;
-    virDomainLockObjSetJob(obj, "starting");
 
     virDomainLockObjSetStep(obj, "start", 3);
     if (!virStartPark(obj, factory, data, error)) {
@@ -417,15 +418,17 @@ typedef struct {
     guint number;
     const char *what; /* "cannot start guest 'web': <what>: ..." if the error needs it */
     gboolean (*run)(virStart *start, GError **error);
+    /* how the journal hears of it: Pass where nothing outside changes */
+    void (*enter)(virDomainLockObj *obj, const char *sequence, guint number);
 } virStartStep;
 
 static const virStartStep startSteps[] = {
-    {4, "taking the leases", virStartTakeLeases},
-    {5, "reading the images again", virStartReadChainsAgain},
-    {6, "advancing the use records", virStartAdvanceUse},
-    {7, "executing QEMU", virStartExec},
-    {8, "checking what QEMU has open", virStartAudit},
-    {9, "letting the guest run", virStartCont},
+    {4, "taking the leases", virStartTakeLeases, virDomainLockObjSetStep},
+    {5, "reading the images again", virStartReadChainsAgain, virDomainLockObjPassStep},
+    {6, "advancing the use records", virStartAdvanceUse, virDomainLockObjSetStep},
+    {7, "executing QEMU", virStartExec, virDomainLockObjSetStep},
+    {8, "checking what QEMU has open", virStartAudit, virDomainLockObjPassStep},
+    {9, "letting the guest run", virStartCont, virDomainLockObjSetStep},
 };
 
 static gboolean
@@ -537,7 +540,7 @@ virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **e
     for (gsize i = 0; i < G_N_ELEMENTS(startSteps); i++) {
         const virStartStep *step = &startSteps[i];
 
-        virDomainLockObjSetStep(obj, "start", step->number);
+        step->enter(obj, "start", step->number);
         if (virStartCheckBounds(wait, step->what, &why) && step->run(&start, &why))
             continue;
         virStartFail(obj, undo, &why);
@@ -545,8 +548,7 @@ virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **e
         return FALSE;
     }
     virUndoForget(undo);
-    virDomainLockObjSetStep(obj, NULL, 0);
-    virDomainLockObjSetJob(obj, NULL);
+    virDomainLockObjEndSequence(obj);
     virDomainLockObjEmit(obj, "STARTED", NULL, NULL);
     return TRUE;
 }

@@ -122,18 +122,32 @@ virSanlockLeaseToResource(const virSanlockLeaseSet *set, gsize i, virSanlockPart
 
 /* --- locate ---------------------------------------------------------------------------------- */
 
+/* Geometry and slots by the index of @store. */
+static gboolean
+virSanlockLeaseSetFind(virSanlockLeaseSet *set, virSanlockStore *store, GError **error)
+{
+    g_autoptr(virSanlockBytes) index = virSanlockStoreReadIndex(store, error);
+
+    if (!index)
+        return FALSE;
+    set->geometry = store->geometry;
+    for (gsize i = 0; i < set->n; i++) {
+        set->leases[i].slot =
+            virSanlockIndexFind(index, &store->geometry, set->leases[i].name);
+        set->leases[i].moved = FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean
 virSanlockLeaseSetLocateJob(gpointer data, GError **error)
 {
     virSanlockLeaseSet *set = data;
     g_autoptr(virSanlockStore) store =
         virSanlockStoreOpen(set->config->store, set->config->lockspace, error);
-    g_autoptr(virSanlockBytes) index =
-        store ? virSanlockStoreReadIndex(store, error) : NULL;
 
-    if (!index)
+    if (!store || !virSanlockLeaseSetFind(set, store, error))
         return FALSE;
-    set->geometry = store->geometry;
     if (set->checkStore &&
         !virSanlockDaemonCheckStore(store->geometry.lockspace, set->config->hostId,
                                     store->path, error))
@@ -142,11 +156,8 @@ virSanlockLeaseSetLocateJob(gpointer data, GError **error)
         virSanlockLease *lease = &set->leases[i];
         virSanlockLeaderVerdict verdict;
 
-        lease->slot = virSanlockIndexFind(index, &store->geometry, lease->name);
-        lease->moved = FALSE;
-        if (lease->slot < 0)
-            continue;
-        if (!virSanlockStoreReadLeader(
+        if (lease->slot >= 0 &&
+            !virSanlockStoreReadLeader(
                 store, virSanlockSlotOffset(&store->geometry, lease->slot),
                 VIR_SANLOCK_LEADER_LEASE, &lease->leader, &verdict, error))
             return FALSE;
@@ -176,6 +187,58 @@ virSanlockLeaseSetLocate(virSanlockLeaseSet *set, const virSanlockBounds *bounds
 {
     return virSanlockLeaseSetRun(set, "looking up leases in the store",
                                  virSanlockLeaseSetLocateJob, 0, bounds, error);
+}
+
+/* --- reading use records ----------------------------------------------------------------------- */
+
+/* The rings of leases that were created together lie together, and one read costs the same for
+ * one as for some: it pays until there are this many times more between them. */
+#define WASTE_MAX 8
+
+static void
+virSanlockLeaseSetSpan(const virSanlockLeaseSet *set, guint *first, guint *count)
+{
+    guint last = 0;
+
+    *first = G_MAXUINT;
+    for (gsize i = 0; i < set->n; i++) {
+        if (set->leases[i].moved)
+            continue;
+        *first = MIN(*first, (guint)set->leases[i].slot);
+        last = MAX(last, (guint)set->leases[i].slot);
+    }
+    *count = *first <= last ? last - *first + 1 : 0;
+}
+
+/* The use records of all leases that have not moved; all have a slot. */
+static gboolean
+virSanlockLeaseSetReadUses(virSanlockLeaseSet *set, virSanlockStore *store,
+                           GError **error)
+{
+    gsize sectorSize = store->geometry.sectorSize;
+    gsize ringBytes = (gsize)VIR_USE_RING_SECTORS * sectorSize;
+    g_autoptr(virSanlockBytes) bytes = NULL;
+    guint first, count;
+
+    virSanlockLeaseSetSpan(set, &first, &count);
+    if (count > 0 && count <= set->n * WASTE_MAX) {
+        bytes = virSanlockBuffer(count * ringBytes);
+        if (!virSanlockStoreRead(store, virSanlockUseOffset(&store->geometry, first),
+                                 bytes, count * ringBytes, error))
+            return FALSE;
+    }
+    for (gsize i = 0; i < set->n; i++) {
+        virSanlockLease *lease = &set->leases[i];
+
+        if (lease->moved)
+            continue;
+        if (bytes ? !virUseRingParse(bytes + ((guint)lease->slot - first) * ringBytes,
+                                     sectorSize, lease->name, &lease->use, error)
+                  : !virSanlockStoreReadUse(store, lease->slot, lease->name, &lease->use,
+                                            error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 /* --- verify ---------------------------------------------------------------------------------- */
@@ -220,13 +283,10 @@ virSanlockLeaseSetVerifyJob(gpointer data, GError **error)
 
         lease->moved =
             virSanlockIndexFind(index, &store->geometry, lease->name) != lease->slot;
-        if (lease->moved)
-            continue;
-        if (!virSanlockLeaseReadBridge(store, lease, error) ||
-            !virSanlockStoreReadUse(store, lease->slot, lease->name, &lease->use, error))
+        if (!lease->moved && !virSanlockLeaseReadBridge(store, lease, error))
             return FALSE;
     }
-    return TRUE;
+    return virSanlockLeaseSetReadUses(set, store, error);
 }
 
 gboolean
@@ -260,8 +320,6 @@ virSanlockLeaseAdvance(virSanlockStore *store, virSanlockLease *lease,
     virUseRecord records[2];
     guint n;
 
-    if (!virSanlockStoreReadUse(store, lease->slot, lease->name, &lease->use, error))
-        return FALSE;
     n = virUseRingAdvance(&lease->use, user, lease->name, records);
     for (guint i = 0; i < n; i++) {
         /* the replacement of a damaged record must be there before the one that follows */
@@ -273,17 +331,39 @@ virSanlockLeaseAdvance(virSanlockStore *store, virSanlockLease *lease,
     return TRUE;
 }
 
+static gboolean
+virSanlockLeaseSetNeedAll(const virSanlockLeaseSet *set, GError **error)
+{
+    for (gsize i = 0; i < set->n; i++) {
+        if (set->leases[i].slot >= 0)
+            continue;
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "%s: guest '%s' wants to advance its use record without having the "
+                    "lease",
+                    set->leases[i].label, set->user.guestName);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 /* One flush for the whole set: the writes are to sectors that exist, so it costs what one
- * durable write costs. */
+ * durable write costs. The generation tells one life of this host in the lockspace from the
+ * next. */
 static gboolean
 virSanlockLeaseSetAdvanceJob(gpointer data, GError **error)
 {
     virSanlockLeaseSet *set = data;
     g_autoptr(virSanlockStore) store =
-        virSanlockStoreOpen(set->config->store, set->geometry.lockspace, error);
+        virSanlockStoreOpen(set->config->store, set->config->lockspace, error);
+    virSanlockSelf self;
 
-    if (!store)
+    if (!store || !virSanlockLeaseSetFind(set, store, error) ||
+        !virSanlockLeaseSetNeedAll(set, error) ||
+        !virSanlockDaemonReadSelf(set->geometry.lockspace, set->config->hostId, &self,
+                                  error) ||
+        !virSanlockLeaseSetReadUses(set, store, error))
         return FALSE;
+    set->user.generation = self.generation;
     for (gsize i = 0; i < set->n; i++)
         if (!virSanlockLeaseAdvance(store, &set->leases[i], &set->user, error))
             return FALSE;

@@ -56,8 +56,9 @@ gboolean virSanlockLeaseSetIsComplete(const virSanlockLeaseSet *set);
 /** After the leases were taken: reads index (sets moved), bridges and use records. */
 gboolean virSanlockLeaseSetVerify(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/** Advances all use records by one in the name of @user, durably. The caller holds the
- * leases exclusively, or their bridges. set->leases[i].use is what was written. */
+/** Advances all use records by one in the name of @user (and this host's generation), durably.
+ * The caller holds the leases exclusively, or their bridges; the set need not be located.
+ * set->leases[i].use is what was written; STATE if there is no such lease. */
 gboolean virSanlockLeaseSetAdvance(virSanlockLeaseSet *set, const virUseRecord *user,
                                    const virSanlockBounds *bounds,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -69,12 +69,9 @@ virSanlockUseRead(gpointer driverData, const virLockDriverResource *resource,
     return ok;
 }
 
-/* The generation tells one life of this host in the lockspace from the next. */
 static void
-virSanlockObjectFillUser(const virSanlockObject *object, guint64 generation,
-                         virUseRecord *user)
+virSanlockObjectFillUser(const virSanlockObject *object, virUseRecord *user)
 {
-    user->generation = generation;
     user->hostId = object->config->hostId;
     user->pid = object->pid;
     user->timeUsec = g_get_real_time();
@@ -92,25 +89,13 @@ virSanlockObjectUseAdvance(gpointer objectData, virLockDriverResource *const *re
     g_autoptr(virSanlockLeaseSet) set = NULL;
     virUseRecord user = {0};
     virSanlockBounds bounds;
-    virSanlockSelf self;
 
     virSanlockBoundsInit(&bounds, wait);
     if (n == 0)
         return TRUE;
     set = virSanlockLeaseSetNew(object->config, resources, n, error);
-    if (!set || !virSanlockLeaseSetLocate(set, &bounds, error))
-        return FALSE;
-    if (!virSanlockLeaseSetIsComplete(set)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                    "guest '%s' wants to advance a use record without having the lease",
-                    object->name);
-        return FALSE;
-    }
-    if (!virSanlockClientReadSelf(set->geometry.lockspace, object->config->hostId, &self,
-                                  &bounds, error))
-        return FALSE;
-    virSanlockObjectFillUser(object, self.generation, &user);
-    if (!virSanlockLeaseSetAdvance(set, &user, &bounds, error))
+    virSanlockObjectFillUser(object, &user);
+    if (!set || !virSanlockLeaseSetAdvance(set, &user, &bounds, error))
         return FALSE;
     for (gsize i = 0; i < n; i++)
         resources[i]->epoch = set->leases[i].use.epoch;
