@@ -6,6 +6,9 @@ Real sanlock daemons, real QEMU under TCG, the boot payload. A figure is the med
 rounds; what is compared is measured in turns, so that whatever else the machine does falls on
 both sides. The table names the target of each figure; the exit status is 1 if one is missed.
 
+What sanlock itself takes is measured by a client of its own that takes the same leases in the
+same calls: that much no user of sanlock can save.
+
 bare QEMU is started with the very arguments that Leasehold gave it, read from /proc, the
 socket of its monitor at the same file descriptor, and is over the line when `cont` has
 answered; Leasehold is over it when `leasehold run` has ended.
@@ -13,6 +16,7 @@ answered; Leasehold is over it when `leasehold run` has ended.
 
 import argparse
 import contextlib
+import ctypes
 import json
 import os
 import platform
@@ -106,8 +110,8 @@ class BareQemu:
                 return int(options["fd"])
         raise AssertionError("no monitor socket in: " + " ".join(self.argv))
 
-    def start(self):
-        """Returns (pid, monitor) when the guest runs."""
+    def start(self, paused=False):
+        """Returns (pid, monitor) when the guest runs, or stands ready to run."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
         with socket.socket(socket.AF_UNIX) as listener:
@@ -119,25 +123,110 @@ class BareQemu:
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
             ])
-        monitor = socket.socket(socket.AF_UNIX)
-        monitor.settimeout(30)
-        monitor.connect(self.path)
-        replies = monitor.makefile("r")
-        for command in (None, "qmp_capabilities", "cont"):
-            if command:
-                monitor.sendall(json.dumps({"execute": command}).encode() + b"\n")
-            while not ANSWERS & json.loads(replies.readline()).keys():
-                pass
+        monitor = Monitor(self.path)
+        monitor.command("qmp_capabilities")
+        if not paused:
+            monitor.command("cont")
         return pid, monitor
 
 
-ANSWERS = {"QMP", "return"}
+class Monitor:
+    """QMP, as plain as it gets."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(path)
+        self.replies = self.socket.makefile("r")
+        self.answer("QMP")
+
+    def answer(self, *kinds):
+        while True:
+            message = json.loads(self.replies.readline())
+            if "error" in message:
+                raise AssertionError("QEMU: " + message["error"]["desc"])
+            for kind in kinds:
+                if kind in message:
+                    return message[kind]
+
+    def command(self, name, **arguments):
+        request = {"execute": name}
+        if arguments:
+            request["arguments"] = arguments
+        self.socket.sendall(json.dumps(request).encode() + b"\n")
+        return self.answer("return")
+
+    def close(self):
+        self.replies.close()
+        self.socket.close()
 
 
 def end_bare(pid, monitor):
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     monitor.close()
+
+
+# ---- bare sanlock with the same leases --------------------------------------------------------
+
+class BareSanlock:
+    """The leases that a guest holds, taken and given back without Leasehold."""
+
+    BATCH = 8  # what sanlock takes in one call
+    FLAGS = 0x00000110  # 512-byte sectors, 1 MiB areas
+    OWNER_NOWAIT = 8
+    RELEASE_ALL = 1
+
+    class Resource(ctypes.Structure):
+        """struct sanlk_resource with one struct sanlk_disk, sanlock.h"""
+        _fields_ = [("lockspace", ctypes.c_char * 48), ("name", ctypes.c_char * 48),
+                    ("lver", ctypes.c_uint64), ("data64", ctypes.c_uint64),
+                    ("data32", ctypes.c_uint32), ("unused", ctypes.c_uint32),
+                    ("flags", ctypes.c_uint32), ("num_disks", ctypes.c_uint32),
+                    ("path", ctypes.c_char * 1024), ("offset", ctypes.c_uint64),
+                    ("pad", ctypes.c_uint32 * 2)]
+
+    def __init__(self, host, pid):
+        self.host = host
+        os.environ["SANLOCK_RUN_DIR"] = host.environment()["SANLOCK_RUN_DIR"]
+        self.library = ctypes.CDLL("libsanlock.so.1")
+        self.resources = [self._resource(words) for words in self._held(pid)]
+
+    def _held(self, pid):
+        """[lockspace, name, path, offset, version] of each."""
+        count, state = ctypes.c_int(0), ctypes.c_char_p()
+        self._check(self.library.sanlock_inquire(-1, pid, 0, ctypes.byref(count),
+                                                 ctypes.byref(state)))
+        return [word.split(":") for word in state.value.decode().split(" ") if word]
+
+    def _resource(self, words):
+        return self.Resource(lockspace=words[0].encode(), name=words[1].encode(),
+                             flags=self.FLAGS, num_disks=1, path=words[2].encode(),
+                             offset=int(words[3]))
+
+    @staticmethod
+    def _check(result):
+        if result < 0:
+            raise AssertionError("sanlock: %d" % result)
+        return result
+
+    def _take(self, connection):
+        for first in range(0, len(self.resources), self.BATCH):
+            batch = self.resources[first:first + self.BATCH]
+            pointers = (ctypes.POINTER(self.Resource) * len(batch))(
+                *[ctypes.pointer(resource) for resource in batch])
+            self._check(self.library.sanlock_acquire(connection, -1, self.OWNER_NOWAIT,
+                                                     len(batch), pointers, None))
+
+    def measure(self):
+        """Milliseconds for taking them all."""
+        connection = self._check(self.library.sanlock_register())
+        elapsed, _ = timed(self._take, connection)
+        self._check(self.library.sanlock_release(connection, -1, self.RELEASE_ALL, 0, None))
+        os.close(connection)
+        if not testlab.wait_until(10, lambda: not leases_held(self.host)):
+            raise AssertionError("sanlock does not give up: %r" % leases_held(self.host))
+        return elapsed
 
 
 # ---- the figures -----------------------------------------------------------------------------
@@ -148,15 +237,16 @@ def measure_start(bench, count):
     xml, identity = bench.lab.domain("start%d" % count, *disks)
     first, _ = timed(succeed, bench.alpha, "run", xml)
     bare = BareQemu(bench.lab, only_qemu(bench.alpha))
-    destroy = [timed(succeed, bench.alpha, "destroy", identity)[0]]
-    with_leases, without = [], []
+    sanlock = BareSanlock(bench.alpha, only_qemu(bench.alpha))
+    destroy = [timed(destroy_until_free, bench.alpha, identity)[0]]
+    with_leases, without, only_sanlock = [], [], []
     for _ in range(bench.rounds):
         elapsed, (bare_pid, monitor) = timed(bare.start)
         without.append(elapsed)
         end_bare(bare_pid, monitor)
         with_leases.append(timed(succeed, bench.alpha, "run", xml)[0])
-        destroy.append(timed(succeed, bench.alpha, "destroy", identity)[0])
-        check_leases_free(bench.alpha)
+        destroy.append(timed(destroy_until_free, bench.alpha, identity)[0])
+        only_sanlock.append(sanlock.measure())
     ours, bare_ms = statistics.median(with_leases), statistics.median(without)
     what = "%d disk%s" % (count, "" if count == 1 else "s")
     bench.row("start, %s: bare QEMU" % what, bare_ms, "ms", samples=without)
@@ -164,18 +254,25 @@ def measure_start(bench, count):
               samples=with_leases)
     bench.row("start, %s: what the leases cost" % what, ours - bare_ms, "ms",
               target=30 if count == 8 else None)
+    bench.row("start, %s: of that sanlock itself" % what, statistics.median(only_sanlock), "ms",
+              samples=only_sanlock)
     bench.row("first start, %s: leases created" % what, first, "ms", ratio=first / bare_ms)
     bench.row("destroy to leases free, %s" % what, statistics.median(destroy), "ms", target=100,
               samples=destroy)
 
 
-def check_leases_free(host):
-    """What destroy said is true: sanlock knows no resource any more."""
+def leases_held(host):
+    """sanlock's own list."""
     status = subprocess.run(["sanlock", "client", "status"], env=host.environment(), timeout=10,
                             capture_output=True, text=True, check=True)
-    held = [line for line in status.stdout.splitlines() if line.startswith("r ")]
-    if held:
-        raise AssertionError("leases are held after destroy: %r" % held)
+    return [line for line in status.stdout.splitlines() if line.startswith("r ")]
+
+
+def destroy_until_free(host, identity):
+    """Until sanlock knows no resource any more: its last write may come after its answer."""
+    succeed(host, "destroy", identity)
+    if not testlab.wait_until(5, lambda: not leases_held(host)):
+        raise AssertionError("leases are held after destroy: %r" % leases_held(host))
 
 
 def measure_refusal(bench):
@@ -194,6 +291,44 @@ def measure_refusal(bench):
             samples.append(elapsed)
         bench.row(what, statistics.median(samples), "ms", target=20, samples=samples)
     succeed(bench.alpha, "destroy", identity)
+
+
+def measure_attach(bench):
+    """`attach-disk` of disks whose leases exist, against the bare QMP commands for it. Both
+    guests are paused: running they would take both processors from what is measured."""
+    disk, other = bench.disks("attach", 1) + bench.disks("attach-bare", 1)
+    xml, identity = bench.lab.domain("attach", disk)
+    succeed(bench.alpha, "run", "--paused", xml)
+    bare = BareQemu(bench.lab, only_qemu(bench.alpha))
+    bare.argv = [word.replace(disk, other) for word in bare.argv]
+    bare_pid, monitor = bare.start(paused=True)
+    with_leases, without = [], []
+    for number in range(min(bench.rounds, ATTACH_MAX)):
+        ours, theirs = bench.disks("plug%d-" % number, 3)[1:]
+        succeed(bench.alpha, "exec", "--disk", ours, "--", "true")  # now its leases exist
+        without.append(timed(attach_bare, monitor, "plug%d" % number, theirs)[0])
+        with_leases.append(timed(succeed, bench.alpha, "attach-disk", identity, "--source", ours,
+                                 "--target", "vd" + "bcdefghijklmnopqrstuvwxyz"[number])[0])
+    end_bare(bare_pid, monitor)
+    succeed(bench.alpha, "destroy", identity)
+    ours, bare_ms = statistics.median(with_leases), statistics.median(without)
+    bench.row("attach a disk: bare QMP", bare_ms, "ms", samples=without)
+    bench.row("attach a disk: leasehold attach-disk", ours, "ms", ratio=ours / bare_ms,
+              samples=with_leases)
+    bench.row("attach a disk: what its lease costs", ours - bare_ms, "ms", target=10)
+
+
+ATTACH_MAX = 15  # a "pc" has 32 slots, and the payload gives none back
+
+
+def attach_bare(monitor, name, path):
+    monitor.command("blockdev-add", **{
+        "driver": "file", "filename": path, "node-name": name + "-file", "aio": "threads",
+        "cache": {"direct": True, "no-flush": False}})
+    monitor.command("blockdev-add", **{
+        "driver": "raw", "file": name + "-file", "node-name": name,
+        "cache": {"direct": True, "no-flush": False}})
+    monitor.command("device_add", driver="virtio-blk-pci", drive=name, id=name)
 
 
 def measure_nothing(bench):
@@ -277,6 +412,7 @@ def main():
         for count in (1, 8):
             measure_start(bench, count)
         measure_refusal(bench)
+        measure_attach(bench)
         measure_nothing(bench)
         measure_idle(bench)
     about = machine()
