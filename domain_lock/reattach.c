@@ -391,7 +391,14 @@ static gboolean
 virReattachLeaseLost(virReattach *re)
 {
     virDomainLockObj *obj = re->obj;
+    GPtrArray *held = virLockManagerInquire(obj->man, re->wait, NULL);
 
+    if (held) {
+        g_mutex_lock(&obj->lock);
+        g_ptr_array_unref(obj->status->info->leases);
+        obj->status->info->leases = held;
+        g_mutex_unlock(&obj->lock);
+    }
     virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
                              VIR_DOMAIN_LOCK_REASON_LEASE_LOST,
                              "its leases were given up: another host may use its disks; "

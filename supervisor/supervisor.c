@@ -235,7 +235,7 @@ virSupervisorGuestSays(const char *event, JsonObject *data, gpointer opaque)
     virSupervisor *sup = opaque;
     const char *device = NULL;
 
-    if (g_str_equal(event, VIR_DOMAIN_LOCK_GUEST_EXITED))
+    if (g_str_equal(event, VIR_DOMAIN_LOCK_GUEST_EXITED) && sup->watch)
         virSupervisorWatchEnded(sup->watch);
     if (g_str_equal(event, "DEVICE_DELETED") &&
         (device = virDomainLockJsonString(data, "device")))
@@ -405,7 +405,14 @@ virSupervisorAttachRun(gpointer data, GError **error)
 {
     virSupervisor *sup = data;
 
-    return virDomainLockReattachRun(sup->obj, &sup->startWait, error);
+    if (!virDomainLockReattachRun(sup->obj, &sup->startWait, error))
+        return FALSE;
+    if (sup->watch || virDomainLockObjIsLeaseLost(sup->obj))
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_NOT_JOINED,
+                "cannot watch the leases of guest '%s': this host has left the lockspace",
+                sup->obj->status->info->name);
+    return FALSE;
 }
 
 /* The deadline of a shutdown was told as a time of day: it outlives who was to keep it. */
@@ -579,6 +586,24 @@ virSupervisorFree(virSupervisor *sup)
     g_free(sup);
 }
 
+/* A guest whose leases were given up has none to watch. And where a lock daemon is new and
+ * has joined nothing, a guest that is taken up holds nothing: the attach has to see that, and
+ * end the guest, rather than fail here. */
+static gboolean
+virSupervisorOpenWatch(virSupervisor *sup, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (virDomainLockObjIsLeaseLost(sup->obj))
+        return TRUE;
+    sup->watch = virSupervisorWatchLeases(sup, &why);
+    if (sup->watch || (sup->obj->attaching &&
+                       g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_NOT_JOINED)))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+}
+
 static gboolean
 virSupervisorOpen(virSupervisor *sup, GError **error)
 {
@@ -590,8 +615,7 @@ virSupervisorOpen(virSupervisor *sup, GError **error)
         return FALSE;
     sup->obj->listener = virSupervisorNewsFrom;
     sup->obj->listenerData = sup;
-    sup->watch = virSupervisorWatchLeases(sup, error);
-    return sup->watch != NULL;
+    return virSupervisorOpenWatch(sup, error);
 }
 
 gboolean

@@ -6,10 +6,12 @@ guest_tests = \
 	%D%/test-hotplug.py \
 	%D%/test-hotplug-steps.py \
 	%D%/test-reattach.py \
+	%D%/test-reattach-lost.py \
+	%D%/test-reattach-steps.py \
 	$(NULL)
-dist_check_SCRIPTS += $(guest_tests) %D%/test-crash-start-all.py
+dist_check_SCRIPTS += $(guest_tests) %D%/test-crash-start-all.py %D%/test-reattach-steps-all.py
 TESTS += $(guest_tests)
-SLOW_TESTS += %D%/test-crash-start-all.py
+SLOW_TESTS += %D%/test-crash-start-all.py %D%/test-reattach-steps-all.py
 
 # for LD_PRELOAD; -rpath makes libtool build more than an archive
 check_LTLIBRARIES += %D%/faulty_storage.la
