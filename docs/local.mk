@@ -9,10 +9,15 @@ docs_pods = \
 	$(NULL)
 
 EXTRA_DIST += $(docs_pods) %D%/lock-manager.txt %D%/store-format.txt
+EXTRA_DIST += %D%/man/leasehold-dbus.pod %D%/man/dbus-reference.pl
+docs_examples = %D%/examples/guest-daemon.c %D%/examples/lock-host.c
+EXTRA_DIST += $(docs_examples)
+dist_doc_DATA = $(docs_examples)
 man_MANS += \
 	%D%/man/leasehold.1 \
 	%D%/man/leasehold.conf.5 \
 	%D%/man/leasehold-harness.1 \
+	%D%/man/leasehold-dbus.7 \
 	%D%/man/leasehold-lockfailure.8 \
 	%D%/man/leasehold-supervisor.8 \
 	$(NULL)
@@ -32,4 +37,13 @@ docs_pod2man = $(AM_V_GEN)$(MKDIR_P) $(@D) && $(POD2MAN) --utf8 --errors=die \
 %D%/man/leasehold-lockfailure.8: %D%/man/leasehold-lockfailure.pod
 	$(docs_pod2man)
 %D%/man/leasehold-supervisor.8: %D%/man/leasehold-supervisor.pod
+	$(docs_pod2man)
+
+# Its reference is what the interface says of itself.
+CLEANFILES += %D%/man/leasehold-dbus.full
+%D%/man/leasehold-dbus.full: %D%/man/leasehold-dbus.pod %D%/man/dbus-reference.pl data/io.leasehold.Guest1.xml
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(PERL) $(top_srcdir)/%D%/man/dbus-reference.pl \
+		$(top_srcdir)/%D%/man/leasehold-dbus.pod \
+		$(top_srcdir)/data/io.leasehold.Guest1.xml >$@.tmp && mv $@.tmp $@
+%D%/man/leasehold-dbus.7: %D%/man/leasehold-dbus.full
 	$(docs_pod2man)

@@ -12,16 +12,24 @@ virDomainLockNew(virLockConfig *config, const char *name, const char *uuid)
 {
     virDomainLock *dom = g_new0(virDomainLock, 1);
 
+    g_atomic_ref_count_init(&dom->refs);
     dom->config = virLockConfigRef(config);
     dom->name = g_strdup(name);
     dom->uuid = g_strdup(uuid);
     return dom;
 }
 
+virDomainLock *
+virDomainLockRef(virDomainLock *dom)
+{
+    g_atomic_ref_count_inc(&dom->refs);
+    return dom;
+}
+
 void
 virDomainLockFree(virDomainLock *dom)
 {
-    if (!dom)
+    if (!dom || !g_atomic_ref_count_dec(&dom->refs))
         return;
     virLockConfigUnref(dom->config);
     virDomainLockInfoFree(dom->startInfo);
@@ -132,6 +140,17 @@ virDomainLockReadInfo(virLockConfig *config, const char *uuid)
     virDomainLockInfo *info = virClientReadRunning(config, uuid);
 
     return info ? info : virArchiveLoadInfo(virClientStateDir(config), uuid);
+}
+
+virDomainLockInfo *
+virDomainLockPeekInfo(virDomainLock *dom, GError **error)
+{
+    virDomainLockInfo *info = virDomainLockReadInfo(dom->config, dom->uuid);
+
+    if (!info)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "nothing is known of guest '%s' on this host any more", dom->name);
+    return info;
 }
 
 /* --- all guests --------------------------------------------------------------------- */

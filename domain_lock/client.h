@@ -13,6 +13,7 @@
 #include "spec.h"
 
 struct _virDomainLock {
+    gatomicrefcount refs; /* all that follows never changes */
     virLockConfig *config;
     char *name;
     char *uuid;

@@ -199,13 +199,12 @@ virDomainLockGetInfo(virDomainLock *dom, GError **error)
 
     if (known && known->supervisorPid != 0 && (asked = virDomainLockCallInfo(dom, &why)))
         return asked;
-    if (!known)
-        known = virDomainLockReadInfo(dom->config, dom->uuid);
-    if (!known)
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "nothing is known of guest '%s' on this host any more", dom->name);
-    else if (why && g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE) &&
-             !known->message)
+    /* it may just have ended */
+    virDomainLockInfoFree(known);
+    known = virDomainLockPeekInfo(dom, error);
+    if (known && why &&
+        g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE) &&
+        !known->message)
         known->message = g_strdup(why->message);
     return g_steal_pointer(&known);
 }

@@ -11,6 +11,7 @@ include tests/sanlock/local.mk
 include tests/domain/local.mk
 include tests/supervisor/local.mk
 include tests/domain_lock/local.mk
+include tests/api/local.mk
 include tests/dbus/local.mk
 include tests/tools/local.mk
 include tests/guest/local.mk

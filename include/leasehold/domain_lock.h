@@ -7,8 +7,12 @@
  * private socket (no bus daemon). A virDomainLock is a handle on one guest: it stays valid
  * when the guest ends, and says so.
  *
- * Threads: a handle may be used by one thread at a time; event callbacks come in the
- * GMainContext that was the thread default when the watch was added.
+ * Threads: a handle never changes; any number of threads may use it at once, and each keeps a
+ * reference of its own. Calls block; what may take long is bounded by a virLockWait or by the
+ * time that the call names. A program with a main loop makes them in a thread (g_task_run_in_thread),
+ * but for those that only read files and ask nobody: Lookup, List, PeekInfo, GetHistory. Event
+ * callbacks come in the GMainContext that was the thread default when the watch was added.
+ * docs/examples/guest-daemon.c is a daemon of that kind.
  */
 #ifndef LEASEHOLD_DOMAIN_LOCK_H
 #define LEASEHOLD_DOMAIN_LOCK_H
@@ -142,12 +146,19 @@ GPtrArray *virDomainLockList(virLockConfig *config, guint flags, GError **error)
 virDomainLock *virDomainLockAttach(virLockConfig *config, const char *nameOrUuid,
                                    const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
+virDomainLock *virDomainLockRef(virDomainLock *dom);
+/** Drops a reference; the guest is left as it is. */
 void virDomainLockFree(virDomainLock *dom);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLock, virDomainLockFree)
 
 const char *virDomainLockGetName(virDomainLock *dom);
 const char *virDomainLockGetUuid(virDomainLock *dom);
+/** Asks the supervisor, within seconds; if it does not answer: PeekInfo, and why in its message. */
 virDomainLockInfo *virDomainLockGetInfo(virDomainLock *dom, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+/** What the supervisor published last, and whether it lives; as in List. Nobody is asked, so
+ * that it may be called from a main loop. CONFIG: nothing is known of it any more. */
+virDomainLockInfo *virDomainLockPeekInfo(virDomainLock *dom, GError **error)
     VIR_LOCK_WARN_UNUSED;
 /** What the supervisor said of the guest at the moment when it was ready; owned by @dom. Nobody
  * is asked for it. NULL unless @dom comes from a call that started the guest. */
@@ -309,8 +320,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockEvent, virDomainLockEventFree)
 GPtrArray *virDomainLockGetHistory(virLockConfig *config, const char *nameOrUuid,
                                    GError **error) VIR_LOCK_WARN_UNUSED;
 typedef void (*virDomainLockEventFunc)(const virDomainLockEvent *event, gpointer data);
-/** Follows the events of one guest or (NULL) of all, present and to come, until the source
- * is destroyed. */
+/**
+ * virDomainLockWatchEvents:
+ * @nameOrUuid: one guest, or NULL: all, present and to come
+ *
+ * Follows events from now on, of whichever process started the guest, also across its restart
+ * and that of its supervisor. Returns a source that is attached already to the thread-default
+ * GMainContext, and a reference to it: g_source_destroy ends it, g_source_unref frees it. Who
+ * wants the past too begins to watch first and then calls GetHistory or List.
+ */
 GSource *virDomainLockWatchEvents(virLockConfig *config, const char *nameOrUuid,
                                   virDomainLockEventFunc func, gpointer data, GError **error)
     VIR_LOCK_WARN_UNUSED;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 dbus_tests = \
+	%D%/test-dbus-page.py \
 	%D%/test-foreign-clients.sh \
 	%D%/test-hostile-clients.py \
 	$(NULL)

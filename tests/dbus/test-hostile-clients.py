@@ -7,8 +7,9 @@ Whatever they do: the guest writes on, a client with manners is answered within 
 supervisor grows by a bounded amount of memory and keeps no descriptor of theirs; and what a
 client asked for before it hung up is done.
 
-Seen failing with the handshake left to GDBus: "a client that takes its time" (hung up on after
-5 s), and with its queues: "deaf" and "huge" (the supervisor grows by what is sent).
+Seen failing with all of it left to GDBus: slow (hung up on after 5 s), huge (64 MiB are read),
+deaf (nobody is hung up on, 180 MiB for four of them), deaf to signals, and waiters (74
+descriptors are left, with 19 before).
 """
 
 import array
@@ -27,6 +28,7 @@ from lab import Lab, Tap, alive, requires, wait_until  # noqa: E402
 
 GUEST = "io.leasehold.Guest1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
+PING = ("org.freedesktop.DBus.Peer", "Ping")
 INTROSPECT = ("org.freedesktop.DBus.Introspectable", "Introspect")
 # What the supervisor may grow by, and how soon a client with manners is answered.
 GROWTH_KB = 48 * 1024
@@ -111,7 +113,9 @@ def slow(case):
     time.sleep(3)
     client.sock.sendall(b"BEGIN\r\n")
     time.sleep(7)
-    kind, _ = client.call("org.freedesktop.DBus.Peer", "Ping")
+    kind = None
+    with contextlib.suppress(*BROKEN):
+        kind, _ = client.call(*PING)
     tap.ok(kind == METHOD_RETURN, "a client that takes its time, before and after BEGIN, is served")
     client.close()
 
@@ -204,6 +208,7 @@ def deaf(case):
 
 def deaf_to_signals(case):
     listener, busy = case.client(), case.client()
+    assert listener.call(*PING)[0] == METHOD_RETURN
     for _ in range(400):
         for method in ("Suspend", "Resume"):
             assert busy.call(GUEST, method)[0] == METHOD_RETURN

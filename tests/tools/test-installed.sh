@@ -21,6 +21,7 @@ for path in bin/leasehold libexec/leasehold/leasehold-supervisor \
     include/leasehold/lock_types.h include/leasehold/domain_lock.h \
     pkgconfig/leasehold-lock-manager.pc pkgconfig/leasehold-lock-driver.pc \
     pkgconfig/leasehold-domain-lock.pc man1/leasehold.1 man5/leasehold.conf.5 \
+    man7/leasehold-dbus.7 doc/leasehold/guest-daemon.c \
     man8/leasehold-supervisor.8 man8/leasehold-lockfailure.8 completions/leasehold \
     system/leasehold-host.service system/leasehold@.service; do
     ok "installed: $path" installed "$path"
