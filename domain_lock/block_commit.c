@@ -10,17 +10,19 @@
  *   commit:5 audit
  *   commit:6 job           until all is in the base (and, with the active image, the guest's
  *                          writes wait)
- *   commit:7 description   active: names the base, which has all that the guest has written
+ *   commit:7 description   active: names the base, which has all that the guest has written;
+ *                          else it leaves the backing files to the headers
  *   commit:8 finalize
  *   commit:9 settle        images that went are closed, then their leases are given up; what
  *                          is only read again is so, then its lease is shared
  *
- *   pull:1 look up    pull:2 job    pull:3 finalize    pull:4 settle
+ *   pull:1 look up    pull:2 job    pull:3 description    pull:4 finalize    pull:5 settle
  *
  * The data that the guest sees is complete in every image of the chain at any time, whether the
  * base has all of it or not, so a commit or pull can be cut off anywhere.
  */
 #include "block.h"
+#include "describe.h"
 
 static const virImage *
 virCommitImage(const virBlock *block, guint i)
@@ -124,28 +126,34 @@ virCommitJob(virBlock *block, GError **error)
     return virBlockJobAwait(block->obj, block->jobId, "pending", error);
 }
 
-/* The chain without the images from @first to above @last. */
+/* The chain from image @first on. */
 static virImageChain *
-virCommitChain(const virBlock *block, guint first, guint last)
+virCommitChain(const virBlock *block, guint first)
 {
     virImageChain *chain = virImageChainNew();
 
-    for (guint i = 0; i < block->disks[0].known->len; i++)
-        if (i < first || i >= last)
-            g_ptr_array_add(chain->images, virImageCopy(virCommitImage(block, i)));
+    for (guint i = first; i < block->disks[0].known->len; i++)
+        g_ptr_array_add(chain->images, virImageCopy(virCommitImage(block, i)));
     return chain;
 }
 
-/* Only where the active image goes: below it the headers say which images there are, and those
- * change at the last step. */
+/* The headers say which images there are below the active one, and change at the last step: a
+ * description that leaves it to them is right before and after. */
+static gboolean
+virCommitLeaveOpen(virBlock *block, GError **error)
+{
+    virDomainDefLeaveChainOpen(block->obj->def, block->disks[0].target);
+    return virDomainLockObjUpdateDescription(block->obj, error);
+}
+
 static gboolean
 virCommitDescribe(virBlock *block, GError **error)
 {
     if (!virBlockSeal(block, error))
         return FALSE;
-    return block->top > 0 ||
-           virBlockDescribe(&block->disks[0], virCommitChain(block, 0, block->base),
-                            error);
+    if (block->top > 0)
+        return virCommitLeaveOpen(block, error);
+    return virBlockDescribe(&block->disks[0], virCommitChain(block, block->base), error);
 }
 
 static gboolean
@@ -221,9 +229,13 @@ virPullJob(virBlock *block, GError **error)
     }
     block->started =
         virBlockJobStart(block->obj, block->jobId, "block-stream", args, error);
-    return block->started &&
-           virBlockJobAwait(block->obj, block->jobId, "pending", error) &&
-           virBlockSeal(block, error);
+    return block->started && virBlockJobAwait(block->obj, block->jobId, "pending", error);
+}
+
+static gboolean
+virPullDescribe(virBlock *block, GError **error)
+{
+    return virBlockSeal(block, error) && virCommitLeaveOpen(block, error);
 }
 
 static gboolean
@@ -236,7 +248,8 @@ gboolean
 virDomainLockDiskPull(virDomainLockObj *obj, const virDomainLockBlockSpec *spec,
                       GError **error)
 {
-    static const virBlockStep steps[] = {virPullLookUp, virPullJob, virPullFinalize};
+    static const virBlockStep steps[] = {virPullLookUp, virPullJob, virPullDescribe,
+                                         virPullFinalize};
     static const virBlockSequence sequence = {.name = "pull",
                                               .what = "pull into disk",
                                               .job = "pulling into a disk",

@@ -215,6 +215,26 @@ virBlockFail(virBlock *block, GError *why, GError **error)
     g_propagate_error(error, why);
 }
 
+/* For a supervisor that comes later: how the images lay. */
+static void
+virBlockJournal(virBlock *block)
+{
+    JsonObject *details = json_object_new();
+    JsonObject *chains = json_object_new();
+
+    for (guint i = 0; i < block->n; i++) {
+        const virBlockDisk *disk = &block->disks[i];
+        JsonArray *numbers = json_array_new();
+
+        for (guint k = 0; k < disk->known->len; k++)
+            json_array_add_int_element(
+                numbers, ((virImage *)g_ptr_array_index(disk->known, k))->node);
+        json_object_set_array_member(chains, disk->target, numbers);
+    }
+    json_object_set_object_member(details, "chains", chains);
+    virDomainLockObjSetJournal(block->obj, details);
+}
+
 static gboolean
 virBlockRunSteps(virBlock *block, const virBlockSequence *sequence, GError **error)
 {
@@ -222,8 +242,11 @@ virBlockRunSteps(virBlock *block, const virBlockSequence *sequence, GError **err
 
     for (guint i = 0; i < sequence->nSteps; i++) {
         virDomainLockObjSetStep(block->obj, sequence->name, i + 1);
-        if (sequence->steps[i](block, &why))
+        if (sequence->steps[i](block, &why)) {
+            if (i == 0)
+                virBlockJournal(block);
             continue;
+        }
         virBlockFail(block, why, error);
         return FALSE;
     }

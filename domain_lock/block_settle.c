@@ -228,36 +228,70 @@ virBlockImageFrom(JsonNode *nodes, const char *target, guint number)
     return image;
 }
 
-/* Images that the description does not have. The device's own comes first; all others are of
- * an operation that had not got to its last step, or got past it. */
+/* The numbers of the images as they lay when the operation began; else as they are described. */
+static GArray *
+virBlockOrder(const virImageChain *chain, JsonObject *journal, const char *target)
+{
+    JsonArray *array =
+        virDomainLockJsonArray(virDomainLockJsonObject(journal, "chains"), target);
+    GArray *order = g_array_new(FALSE, FALSE, sizeof(guint));
+
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        guint number = (guint)json_array_get_int_element(array, i);
+
+        g_array_append_val(order, number);
+    }
+    for (guint i = 0; !array && chain && i < chain->images->len; i++)
+        g_array_append_val(order,
+                           ((virImage *)g_ptr_array_index(chain->images, i))->node);
+    return order;
+}
+
+/* What the chain may consist of: an image that came comes first, on top of those before. */
+static GPtrArray *
+virBlockCandidates(const virImageChain *chain, JsonNode *nodes, const GArray *order,
+                   const char *target)
+{
+    GPtrArray *images = g_ptr_array_new_with_free_func((GDestroyNotify)virImageFree);
+    JsonArray *array = json_node_get_array(nodes);
+
+    for (guint i = 0; i < json_array_get_length(array); i++) {
+        JsonObject *node = json_array_get_object_element(array, i);
+        guint number;
+
+        if (virBlockNodeNumber(virDomainLockJsonString(node, "node-name"), target,
+                               "storage", &number) &&
+            !virBlockHasNumber(order, number))
+            g_ptr_array_add(images, virBlockImageFrom(nodes, target, number));
+    }
+    for (guint i = 0; i < order->len; i++) {
+        guint number = g_array_index(order, guint, i);
+        const virImage *image = chain ? virBlockFindImage(chain->images, number) : NULL;
+        g_autofree char *name = virBlockNodeName(target, number, "storage");
+
+        /* a description that was left open counts its images anew: QEMU knows better */
+        if (virBlockFind(nodes, "node-name", name))
+            g_ptr_array_add(images, virBlockImageFrom(nodes, target, number));
+        else if (image)
+            g_ptr_array_add(images, virImageCopy(image));
+    }
+    return images;
+}
+
 static gboolean
-virBlockRecoverDisk(virDomainLockObj *obj, const char *target, GError **error)
+virBlockRecoverDisk(virDomainLockObj *obj, const char *target, JsonObject *journal,
+                    GError **error)
 {
     const virImageChain *chain = virDomainDefGetDiskChain(obj->def, target);
     virBlockDisk disk = {.obj = obj, .target = g_strdup(target)};
-    g_autofree char *top = virBlockTopNode(obj, target, error);
-    guint topNumber = G_MAXUINT;
-    g_autoptr(JsonNode) nodes = top ? virBlockNodes(obj, error) : NULL;
+    g_autoptr(GArray) order = virBlockOrder(chain, journal, target);
+    g_autoptr(JsonNode) nodes = virBlockNodes(obj, error);
     gboolean ok = FALSE;
 
-    if (top)
-        (void)virBlockNodeNumber(top, target, "format", &topNumber);
-    disk.known = g_ptr_array_new_with_free_func((GDestroyNotify)virImageFree);
-    for (guint i = 0; chain && i < chain->images->len; i++)
-        g_ptr_array_add(disk.known, virImageCopy(g_ptr_array_index(chain->images, i)));
-    for (guint i = 0; nodes && i < json_array_get_length(json_node_get_array(nodes));
-         i++) {
-        JsonObject *node = json_array_get_object_element(json_node_get_array(nodes), i);
-        const char *name = virDomainLockJsonString(node, "node-name");
-        guint number;
-
-        if (!virBlockNodeNumber(name, target, "storage", &number) ||
-            virBlockFindImage(disk.known, number))
-            continue;
-        g_ptr_array_insert(disk.known, number == topNumber ? 0 : (gint)disk.known->len,
-                           virBlockImageFrom(nodes, target, number));
+    if (nodes) {
+        disk.known = virBlockCandidates(chain, nodes, order, target);
+        ok = virBlockSettle(&disk, error);
     }
-    ok = nodes && virBlockSettle(&disk, error);
     virBlockDiskClear(&disk);
     return ok;
 }
@@ -279,7 +313,7 @@ virBlockRecoverJobs(virDomainLockObj *obj, GError **error)
 }
 
 gboolean
-virDomainLockBlockRecover(virDomainLockObj *obj, GError **error)
+virDomainLockBlockRecover(virDomainLockObj *obj, JsonObject *journal, GError **error)
 {
     GPtrArray *resources = virDomainDefGetResources(obj->def);
     g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(g_free);
@@ -298,7 +332,7 @@ virDomainLockBlockRecover(virDomainLockObj *obj, GError **error)
     if (!virBlockRecoverJobs(obj, error))
         return FALSE;
     for (guint i = 0; i < targets->len; i++)
-        if (!virBlockRecoverDisk(obj, g_ptr_array_index(targets, i), error))
+        if (!virBlockRecoverDisk(obj, g_ptr_array_index(targets, i), journal, error))
             return FALSE;
     return TRUE;
 }

@@ -388,6 +388,12 @@ virDomainStateChain(virDomainDisk *disk)
 }
 
 void
+virDomainDefLeaveChainOpen(virDomainDef *def, const char *target)
+{
+    virDomainFindDisk(def, target)->inFlux = TRUE;
+}
+
+void
 virDomainDefSetDiskChain(virDomainDef *def, const char *target, virImageChain *chain)
 {
     virDomainDisk *disk = virDomainFindDisk(def, target);
@@ -398,6 +404,7 @@ virDomainDefSetDiskChain(virDomainDef *def, const char *target, virImageChain *c
     if (disk->chain != chain)
         virImageChainFree(disk->chain);
     disk->chain = chain;
+    disk->inFlux = FALSE;
     virDomainStateChain(disk);
     if (chain)
         virDomainAddDiskResources(def, disk);

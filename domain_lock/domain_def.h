@@ -156,6 +156,9 @@ guint virDomainDefNextNode(const virDomainDef *def, const char *target);
  */
 void virDomainDefSetDiskChain(virDomainDef *def, const char *target,
                               virImageChain *chain);
+/** Headers below the top image are about to change: until SetDiskChain the description that is
+ * written leaves it to them which backing files there are, so that it is right before and after. */
+void virDomainDefLeaveChainOpen(virDomainDef *def, const char *target);
 /** The nodes that the disk would have with these images, as QMP has them: JsonObject, arguments
  * of blockdev-add and blockdev-reopen, lowest first. The description stays as it is. */
 GPtrArray *virDomainDefFormatNodes(const virDomainDef *def, const char *target,

@@ -207,7 +207,8 @@ virLiveDisk(const virDomainDisk *disk)
             const virImage *top = g_ptr_array_index(disk->chain->images, 0);
 
             virLiveSetf(source, "index", "%u", top->node + 1);
-            virLiveBacking(xml, disk->chain);
+            if (!disk->inFlux)
+                virLiveBacking(xml, disk->chain);
         }
     }
     virLiveDevice(&disk->dev);

@@ -99,6 +99,7 @@ typedef struct _virDomainDisk {
     GPtrArray *backing;       /* virDomainBacking, as the description states them */
     gboolean backingComplete; /* it ends with an empty <backingStore/> */
     virImageChain *chain;     /* after ReadChains */
+    gboolean inFlux;          /* which the headers alone know just now */
 } virDomainDisk;
 
 /* --- other devices --------------------------------------------------------------------------- */

@@ -199,6 +199,11 @@ virDomainLockObjSetJob(virDomainLockObj *obj, const char *job)
     g_mutex_lock(&obj->lock);
     g_free(obj->status->info->job);
     obj->status->info->job = g_strdup(job);
+    /* of a long one that an earlier supervisor had */
+    g_clear_pointer(&obj->status->info->jobDetail, g_free);
+    obj->status->info->jobStartedUsec = 0;
+    obj->status->info->jobDone = 0;
+    obj->status->info->jobTotal = 0;
     virDomainLockObjSaveOrWarn(obj);
     g_mutex_unlock(&obj->lock);
     virDomainLockObjTell(obj, NULL);

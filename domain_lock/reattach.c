@@ -107,6 +107,10 @@ virReattachRecordEnd(virLockConfig *config, const virDomainLockStatus *status,
     info->pid = info->supervisorPid = 0;
     info->waitStatus = -1;
     g_clear_pointer(&info->job, g_free);
+    g_clear_pointer(&info->jobDetail, g_free);
+    info->jobStartedUsec = 0;
+    info->jobDone = 0;
+    info->jobTotal = 0;
     g_free(info->message);
     info->message = g_strdup(message);
     g_ptr_array_set_size(info->leases, 0);

@@ -218,6 +218,23 @@ virReattachVerifyRun(virReattach *re, GError **error)
            virReattachKill(re, "the right to run the guest", NULL, error);
 }
 
+/* As it is held: an operation that was cut off had made it exclusive, and what becomes of that is
+ * decided by the recovery of the operation. */
+static gboolean
+virReattachRegisterHeld(virReattach *re, const virDomainResource *resource,
+                        GError **error)
+{
+    virDomainResource as = *resource;
+    g_autofree char *name = virLockManagerResourceName(re->obj->config, resource->type,
+                                                       resource->path, NULL, error);
+    const virLockLease *lease = name ? virReattachFind(re->held, name) : NULL;
+
+    if (lease && lease->mode == VIR_LOCK_MODE_EXCLUSIVE &&
+        resource->flags == VIR_LOCK_MANAGER_RESOURCE_READONLY)
+        as.flags = 0;
+    return name && virDomainLockRegister(re->obj, &as, error);
+}
+
 /* What the guest needs and holds; the rest of what it needs is returned. What is described and
  * not in use is neither: the step after the next looks at its disk. */
 static gboolean
@@ -232,7 +249,7 @@ virReattachRegister(virReattach *re, GPtrArray *missing, GError **error)
         if (virDomainLockGuardedByKey(re->obj->config, resources, resource))
             continue;
         if (!virReattachIsHeld(re, resource, &held, error) ||
-            (held && !virDomainLockRegister(re->obj, resource, error)))
+            (held && !virReattachRegisterHeld(re, resource, error)))
             return FALSE;
         if (!held && virReattachIsUsed(re, resource))
             g_ptr_array_add(missing, resource);

@@ -35,6 +35,18 @@ virRecoverPlug(virReattach *re, guint step, JsonObject *details, GError **error)
     return TRUE;
 }
 
+/* Cut off before its last step it is undone, after that finished: QEMU's nodes tell. */
+static gboolean
+virRecoverBlocks(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    if (!virDomainLockBlockRecover(re->obj, details, error))
+        return FALSE;
+    virReattachNote(re,
+                    "'%s' was interrupted; its disks consist of what QEMU has for them",
+                    re->obj->status->step);
+    return TRUE;
+}
+
 /* The end is begun again: virDomainLockReattachFollow. */
 static gboolean
 virRecoverEnd(virReattach *re, guint step, JsonObject *details, GError **error)
@@ -44,10 +56,10 @@ virRecoverEnd(virReattach *re, guint step, JsonObject *details, GError **error)
 }
 
 static const virRecovery recoveries[] = {
-    {"start", virRecoverStart},
-    {"attach", virRecoverPlug},
-    {"detach", virRecoverPlug},
-    {"end", virRecoverEnd},
+    {"start", virRecoverStart},     {"attach", virRecoverPlug},
+    {"detach", virRecoverPlug},     {"end", virRecoverEnd},
+    {"snapshot", virRecoverBlocks}, {"commit", virRecoverBlocks},
+    {"pull", virRecoverBlocks},     {"copy", virRecoverBlocks},
 };
 
 gboolean

@@ -172,7 +172,7 @@ gboolean virDomainLockDiskSnapshot(virDomainLockObj *obj, const virDomainLockBlo
  * description, deletes nodes that nothing uses and gives up their leases. Every lease that
  * QEMU holds has to be known to the lock manager before.
  */
-gboolean virDomainLockBlockRecover(virDomainLockObj *obj,
+gboolean virDomainLockBlockRecover(virDomainLockObj *obj, JsonObject *journal,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** Has QEMU anything open that no lease covers? */

@@ -2,6 +2,8 @@
 
 guest_tests = \
 	%D%/test-bad-input.sh \
+	%D%/test-blockjobs.py \
+	%D%/test-blockjobs-steps.py \
 	%D%/test-crash-start.py \
 	%D%/test-hotplug.py \
 	%D%/test-hotplug-steps.py \
