@@ -37,10 +37,12 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/park.h \
 	%D%/qmp.c \
 	%D%/qmp.h \
+	%D%/qmp_connect.c \
 	%D%/qmp_events.c \
 	%D%/qmp_events.h \
 	%D%/qmp_message.c \
 	%D%/qmp_message.h \
+	%D%/qmp_priv.h \
 	%D%/watch.c \
 	%D%/watch.h \
 	%D%/restart.c \

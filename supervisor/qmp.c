@@ -15,9 +15,7 @@
  * The descriptor is closed only by those who hold the lock while nobody polls it; a broken
  * connection is shut down first, which wakes every poll.
  */
-#include "supervisor/qmp.h"
-#include "supervisor/json_framer.h"
-#include "supervisor/qmp_events.h"
+#include "supervisor/qmp_priv.h"
 #include "supervisor/qmp_message.h"
 #include "common/fd.h"
 
@@ -25,7 +23,6 @@
 #include <glib-unix.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,30 +41,6 @@ typedef struct _virQmpSlot {
     JsonNode *reply; /* the whole message */
 } virQmpSlot;
 
-struct _virQmp {
-    char *path;
-    GMutex sendLock; /* one message at a time goes out, whole */
-
-    GMutex lock; /* all below */
-    GCond cond;  /* something arrived, or the reader is leaving */
-    int fd;
-    int ringFd; /* eventfd that wakes the reader */
-    int pidfd;  /* of QEMU, not ours; -1: not known */
-    gboolean connected;
-    gboolean reading; /* a thread polls fd without the lock */
-    gboolean greeted;
-    GError *broken; /* why the connection ended; NULL before the first one */
-    virJsonFramer framer;
-    GSList *slots; /* virQmpSlot */
-    gint64 lastId;
-    virQmpEvents *events;
-
-    GSource *source;
-    gpointer sourceTag;
-    virQmpEventFunc func;
-    gpointer opaque;
-};
-
 static void
 ring(virQmp *qmp)
 {
@@ -79,8 +52,8 @@ ring(virQmp *qmp)
 }
 
 /* Takes @cause. */
-static void
-breakLocked(virQmp *qmp, GError *cause)
+void
+virQmpBreakLocked(virQmp *qmp, GError *cause)
 {
     if (!qmp->connected) {
         g_error_free(cause);
@@ -100,8 +73,8 @@ static void
 pushEvent(virQmp *qmp, JsonObject *message)
 {
     if (!virQmpEventsPush(qmp->events, message)) {
-        breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
-                                     "QEMU sent more events than can be kept"));
+        virQmpBreakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
+                                           "QEMU sent more events than can be kept"));
         return;
     }
     /* the main loop may not see the bytes, because a waiting call took them */
@@ -129,8 +102,8 @@ dispatchMessage(virQmp *qmp, JsonNode *node)
                 slot->reply = g_steal_pointer(&message);
         }
     } else {
-        breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
-                                     "QEMU sent a message that answers nothing"));
+        virQmpBreakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
+                                           "QEMU sent a message that answers nothing"));
     }
 }
 
@@ -144,7 +117,7 @@ parseLocked(virQmp *qmp)
         dispatchMessage(qmp, node);
     if (cause) {
         g_prefix_error(&cause, "QEMU broke the monitor protocol: ");
-        breakLocked(qmp, cause);
+        virQmpBreakLocked(qmp, cause);
     }
 }
 
@@ -163,9 +136,10 @@ readLocked(virQmp *qmp)
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;
         if (n <= 0) {
-            breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                                         "QEMU closed its monitor%s%s", n < 0 ? ": " : "",
-                                         n < 0 ? g_strerror(errno) : ""));
+            virQmpBreakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                                               "QEMU closed its monitor%s%s",
+                                               n < 0 ? ": " : "",
+                                               n < 0 ? g_strerror(errno) : ""));
             break;
         }
         total += (gsize)n;
@@ -194,11 +168,9 @@ pollUnlocked(virQmp *qmp, gint64 deadlineUsec)
     readLocked(qmp);
     /* its socket may be held open by what it started: nobody will answer there */
     if (pollers[2].revents)
-        breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                                     "QEMU has ended"));
+        virQmpBreakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                                           "QEMU has ended"));
 }
-
-typedef gboolean (*virQmpCondition)(virQmp *qmp, gpointer data);
 
 /* Waits, with the lock held, until @condition holds. FALSE: disconnected, cancelled or the
  * deadline passed; the caller tells which. The condition is looked at first. */
@@ -231,9 +203,9 @@ onCancelled(GCancellable *cancellable, gpointer data)
     g_mutex_unlock(&qmp->lock);
 }
 
-static gboolean
-waitCondition(virQmp *qmp, virQmpCondition condition, gpointer data, gint64 deadlineUsec,
-              GCancellable *cancellable)
+gboolean
+virQmpWaitCondition(virQmp *qmp, virQmpCondition condition, gpointer data,
+                    gint64 deadlineUsec, GCancellable *cancellable)
 {
     /* connected and disconnected without the lock: the handler takes it */
     gulong handler =
@@ -253,8 +225,9 @@ waitCondition(virQmp *qmp, virQmpCondition condition, gpointer data, gint64 dead
 }
 
 /* Says why a wait failed; what was awaited is @what. */
-static void
-setWaitError(virQmp *qmp, const char *what, GCancellable *cancellable, GError **error)
+void
+virQmpSetWaitError(virQmp *qmp, const char *what, GCancellable *cancellable,
+                   GError **error)
 {
     g_mutex_lock(&qmp->lock);
     if (!qmp->connected)
@@ -322,8 +295,8 @@ sendCommand(virQmp *qmp, const char *text, int passFd, gint64 deadlineUsec)
     if (sent > 0 && sent < len) {
         /* the rest of it would be taken for a part of the next command */
         g_mutex_lock(&qmp->lock);
-        breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                                     "QEMU does not read its monitor"));
+        virQmpBreakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                                           "QEMU does not read its monitor"));
         g_mutex_unlock(&qmp->lock);
     }
     return sent == len;
@@ -367,12 +340,12 @@ virQmpCommand(virQmp *qmp, const char *name, JsonObject *args, int passFd,
     text = virQmpMessageFormat(name, args, slot.id);
     sent = sendCommand(qmp, text, passFd, deadlineUsec);
     if (sent)
-        (void)waitCondition(qmp, isAnswered, &slot, deadlineUsec, NULL);
+        (void)virQmpWaitCondition(qmp, isAnswered, &slot, deadlineUsec, NULL);
     removeSlot(qmp, &slot);
     reply = slot.reply;
     if (reply)
         return virQmpMessageResult(name, reply, error);
-    setWaitError(qmp, what, NULL, &cause);
+    virQmpSetWaitError(qmp, what, NULL, &cause);
     if (sent)
         cause->code = VIR_LOCK_ERROR_INDETERMINATE;
     else if (cause->code == VIR_LOCK_ERROR_INTERNAL)
@@ -406,8 +379,8 @@ virQmpWaitWanted(virQmp *qmp, virQmpWanted *wanted, gint64 deadlineUsec,
 {
     g_autofree char *what = g_strdup_printf("QEMU's event %s", wanted->name);
 
-    if (!waitCondition(qmp, isFound, wanted, deadlineUsec, cancellable))
-        setWaitError(qmp, what, cancellable, error);
+    if (!virQmpWaitCondition(qmp, isFound, wanted, deadlineUsec, cancellable))
+        virQmpSetWaitError(qmp, what, cancellable, error);
     else if (wanted->missed)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
                     "%s may have been missed", what);
@@ -457,8 +430,8 @@ sourceDispatch(GSource *source, GSourceFunc callback, gpointer userData)
 
 static GSourceFuncs sourceFuncs = {.dispatch = sourceDispatch};
 
-static void
-addFdToSource(virQmp *qmp)
+void
+virQmpAddFdLocked(virQmp *qmp)
 {
     if (qmp->source && qmp->connected && !qmp->sourceTag)
         qmp->sourceTag = g_source_add_unix_fd(qmp->source, qmp->fd, G_IO_IN);
@@ -475,136 +448,7 @@ virQmpWatch(virQmp *qmp, GMainContext *context, virQmpEventFunc func, gpointer o
     qmp->source = g_source_new(&sourceFuncs, sizeof(virQmpSource));
     ((virQmpSource *)qmp->source)->qmp = qmp;
     g_source_set_static_name(qmp->source, "qmp");
-    addFdToSource(qmp);
+    virQmpAddFdLocked(qmp);
     g_source_attach(qmp->source, context);
     g_mutex_unlock(&qmp->lock);
-}
-
-/* --- connecting ------------------------------------------------------------------------- */
-
-virQmp *
-virQmpNew(const char *path)
-{
-    virQmp *qmp = g_new0(virQmp, 1);
-
-    qmp->path = g_strdup(path);
-    qmp->fd = -1;
-    qmp->ringFd = -1;
-    qmp->pidfd = -1;
-    qmp->events = virQmpEventsNew();
-    g_mutex_init(&qmp->sendLock);
-    g_mutex_init(&qmp->lock);
-    g_cond_init(&qmp->cond);
-    return qmp;
-}
-
-void
-virQmpFree(virQmp *qmp)
-{
-    if (!qmp)
-        return;
-    virQmpDisconnect(qmp);
-    if (qmp->source) {
-        g_source_destroy(qmp->source);
-        g_source_unref(qmp->source);
-    }
-    virFdClose(qmp->fd);
-    virFdClose(qmp->ringFd);
-    g_clear_error(&qmp->broken);
-    virQmpEventsFree(qmp->events);
-    g_mutex_clear(&qmp->sendLock);
-    g_mutex_clear(&qmp->lock);
-    g_cond_clear(&qmp->cond);
-    g_free(qmp->path);
-    g_free(qmp);
-}
-
-void
-virQmpSetProcess(virQmp *qmp, int pidfd)
-{
-    g_mutex_lock(&qmp->lock);
-    qmp->pidfd = pidfd;
-    g_mutex_unlock(&qmp->lock);
-}
-
-gboolean
-virQmpIsConnected(virQmp *qmp)
-{
-    gboolean connected;
-
-    g_mutex_lock(&qmp->lock);
-    connected = qmp->connected && qmp->greeted;
-    g_mutex_unlock(&qmp->lock);
-    return connected;
-}
-
-void
-virQmpDisconnect(virQmp *qmp)
-{
-    g_mutex_lock(&qmp->lock);
-    breakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                                 "the connection to QEMU was closed"));
-    g_mutex_unlock(&qmp->lock);
-}
-
-static gboolean
-isGreeted(virQmp *qmp, gpointer data)
-{
-    return qmp->greeted;
-}
-
-/* Installs a fresh socket in place of the broken one. */
-static gboolean
-replaceSocket(virQmp *qmp, int fd, GError **error)
-{
-    gboolean first;
-
-    g_mutex_lock(&qmp->lock);
-    if (qmp->connected) {
-        g_mutex_unlock(&qmp->lock);
-        virFdClose(fd);
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                    "QMP is connected already");
-        return FALSE;
-    }
-    while (qmp->reading)
-        g_cond_wait(&qmp->cond, &qmp->lock);
-    first = qmp->fd < 0;
-    virFdClose(qmp->fd);
-    qmp->fd = fd;
-    qmp->greeted = FALSE;
-    qmp->connected = TRUE;
-    if (!first)
-        virQmpEventsMarkGap(qmp->events);
-    addFdToSource(qmp);
-    g_mutex_unlock(&qmp->lock);
-    return TRUE;
-}
-
-gboolean
-virQmpConnect(virQmp *qmp, gint64 deadlineUsec, GCancellable *cancellable, GError **error)
-{
-    g_autoptr(JsonNode) reply = NULL;
-    gboolean replaced;
-    int fd;
-
-    if (qmp->ringFd < 0)
-        qmp->ringFd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    fd = virUnixConnect(qmp->path, SOCK_STREAM | SOCK_NONBLOCK, error);
-    if (fd < 0)
-        return FALSE;
-    g_mutex_lock(&qmp->sendLock);
-    replaced = replaceSocket(qmp, fd, error);
-    g_mutex_unlock(&qmp->sendLock);
-    if (!replaced)
-        return FALSE;
-    if (!waitCondition(qmp, isGreeted, NULL, deadlineUsec, cancellable)) {
-        setWaitError(qmp, "the greeting of QEMU's monitor", cancellable, error);
-        virQmpDisconnect(qmp);
-        return FALSE;
-    }
-    reply = virQmpCommand(qmp, "qmp_capabilities", NULL, -1, deadlineUsec, error);
-    if (!reply)
-        virQmpDisconnect(qmp);
-    return reply != NULL;
 }
