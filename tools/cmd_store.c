@@ -67,11 +67,24 @@ virToolStorePrintCreated(virTool *tool, const virLockStoreOptions *options)
     virToolJsonPrint(builder, stdout, TRUE);
 }
 
+/* What was not given stays 0, which leaves it to the plugin; a 0 that was given is refused. */
+#define VIR_TOOL_STORE_UNSET G_MININT
+
+static gboolean
+virToolStoreTake(int given, guint *option)
+{
+    if (given == VIR_TOOL_STORE_UNSET)
+        return TRUE;
+    *option = (guint)MAX(given, 0);
+    return given > 0;
+}
+
 int
 virToolCmdStoreCreate(virTool *tool)
 {
     g_autofree char *lockspace = NULL;
-    int maxHosts = 0, maxLeases = 0, ioTimeout = 0, sectorSize = 0;
+    int maxHosts = VIR_TOOL_STORE_UNSET, maxLeases = VIR_TOOL_STORE_UNSET;
+    int ioTimeout = VIR_TOOL_STORE_UNSET, sectorSize = 0;
     gboolean force = FALSE;
     const GOptionEntry entries[] = {
         {"lockspace", 0, 0, G_OPTION_ARG_FILENAME, &lockspace,
@@ -96,7 +109,9 @@ virToolCmdStoreCreate(virTool *tool)
 
     if (!virToolParse(tool, entries, 1, 1))
         return tool->exitStatus;
-    if (maxHosts < 0 || maxLeases < 0 || ioTimeout < 0)
+    if (!virToolStoreTake(maxHosts, &options.maxHosts) ||
+        !virToolStoreTake(maxLeases, &options.maxLeases) ||
+        !virToolStoreTake(ioTimeout, &options.ioTimeoutSec))
         return virToolUsage(tool,
                             "--max-hosts, --max-leases and --io-timeout are positive");
     if (sectorSize != 0 && sectorSize != 512 && sectorSize != 4096)
@@ -107,9 +122,6 @@ virToolCmdStoreCreate(virTool *tool)
     path = virToolAbsolutePath(tool->args[0]);
     options.path = path;
     options.lockspace = lockspace;
-    options.maxHosts = (guint)maxHosts;
-    options.maxLeases = (guint)maxLeases;
-    options.ioTimeoutSec = (guint)ioTimeout;
     options.sectorSize = (guint)sectorSize;
     options.force = force;
     wait = virToolWaitNew(tool, VIR_TOOL_STORE_CREATE_SEC, 0, NULL);

@@ -38,6 +38,7 @@ usage "'identify' does not take 'b'" identify a b
 usage "'store list' does not take 'x'" store list x
 usage "sector-size is 512 or 4096, not 1024" store create /x --sector-size 1024
 usage 'positive' store create /x --max-hosts=-1
+usage 'positive' store create /x --io-timeout 0
 usage 'Integer value|parse integer' store create /x --max-hosts many
 usage 'positive' host join --timeout 0
 usage "try 'leasehold host join --help'" host join --timeout x
