@@ -366,9 +366,18 @@ virHotplugCheckState(virDomainLockObj *obj, const char *what, GError **error)
 gboolean
 virDomainLockPlugDisk(virDomainLockObj *obj, const char *xml, GError **error)
 {
-    static gboolean (*const steps[])(virAttach * attach, GError * *error) = {
-        virAttachDescribe,   virAttachReadChain, virAttachTakeLeases, virAttachReadChain,
-        virAttachAdvanceUse, virAttachAddNodes,  virAttachAudit,      virAttachAddDevice,
+    static const struct {
+        gboolean (*run)(virAttach *attach, GError **error);
+        void (*enter)(virDomainLockObj *obj, const char *sequence, guint number);
+    } steps[] = {
+        {virAttachDescribe, virDomainLockObjPassStep},
+        {virAttachReadChain, virDomainLockObjPassStep},
+        {virAttachTakeLeases, virDomainLockObjSetStep},
+        {virAttachReadChain, virDomainLockObjPassStep},
+        {virAttachAdvanceUse, virDomainLockObjSetStep},
+        {virAttachAddNodes, virDomainLockObjSetStep},
+        {virAttachAudit, virDomainLockObjPassStep},
+        {virAttachAddDevice, virDomainLockObjSetStep},
     };
     g_autoptr(virUndo) undo = virUndoNew();
     virAttach attach = {.obj = obj,
@@ -379,8 +388,8 @@ virDomainLockPlugDisk(virDomainLockObj *obj, const char *xml, GError **error)
     gboolean ok = virHotplugCheckState(obj, "attach a disk to", error);
 
     for (guint i = 0; ok && i < G_N_ELEMENTS(steps); i++) {
-        virDomainLockObjSetStep(obj, "attach", i + 1);
-        if (!steps[i](&attach, &why))
+        steps[i].enter(obj, "attach", i + 1);
+        if (!steps[i].run(&attach, &why))
             ok = virAttachFail(&attach, why, error);
     }
     if (ok) {

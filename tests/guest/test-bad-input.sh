@@ -204,7 +204,6 @@ guest 1 "Permission denied" "a QEMU that is no program" \
     "s,<devices>,<devices><emulator>$TEST_TMP/web.xml</emulator>,"
 printf '#!/bin/sh\necho "out of order" >&2; exit 7\n' >"$TEST_TMP/deadqemu"
 printf '#!/bin/sh\nkill -SEGV $$\n' >"$TEST_TMP/segvqemu"
-printf '#!/bin/sh\nexec sleep 30\n' >"$TEST_TMP/deafqemu"
 chmod +x "$TEST_TMP"/*qemu
 guest 1 "status 7.*out of order|out of order.*status 7" "a QEMU that exits at once" \
     "s,<devices>,<devices><emulator>$TEST_TMP/deadqemu</emulator>,"
