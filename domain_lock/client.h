@@ -40,6 +40,9 @@ virDomainLock *virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec 
 /** A connection to the supervisor, or NULL. */
 GDBusConnection *virDomainLockConnect(virDomainLock *dom,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The folder has a holder, and its state still names a supervisor that is dead: a thread of
+ * that has not ended yet, or a new one has not opened its socket yet. */
+gboolean virDomainLockChangesHands(const char *dir);
 /** Takes up the guest if it is UNSUPERVISED; TRUE if it has a supervisor afterwards, of ours
  * or of somebody who was quicker. */
 gboolean virDomainLockAttachIfOrphan(virDomainLock *dom,

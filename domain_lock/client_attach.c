@@ -11,6 +11,9 @@
 /* Somebody else's attach: how long it is waited for. */
 #define ATTACH_OTHER_USEC (30 * G_USEC_PER_SEC)
 #define ATTACH_POLL_USEC 50000
+/* A thread of a dead supervisor, or the first moments of a new one. */
+#define ATTACH_HANDS_USEC (5 * G_USEC_PER_SEC)
+#define ATTACH_HANDS_POLL_USEC 10000
 
 /* The folder is held: by a supervisor that answers, or by one that does not. */
 static void
@@ -43,17 +46,36 @@ virAttachSpawn(virDomainLock *dom, const virLockWait *wait, GError **error)
     return virDomainLockCreateSpec(dom->config, spec, wait, error);
 }
 
+gboolean
+virDomainLockChangesHands(const char *dir)
+{
+    g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(dir, NULL);
+
+    return status && virDomainLockRuntimeIsHeld(dir) &&
+           !virDomainLockProcessAlive(&status->supervisor);
+}
+
+static void
+virAttachAwaitHands(const char *dir)
+{
+    gint64 until = g_get_monotonic_time() + ATTACH_HANDS_USEC;
+
+    while (virDomainLockChangesHands(dir) && g_get_monotonic_time() < until)
+        g_usleep(ATTACH_HANDS_POLL_USEC);
+}
+
 virDomainLock *
 virDomainLockAttach(virLockConfig *config, const char *nameOrUuid,
                     const virLockWait *wait, GError **error)
 {
     g_autoptr(virDomainLock) dom = virDomainLockLookup(config, nameOrUuid, error);
-    g_autoptr(virDomainLockInfo) info =
-        dom ? virDomainLockReadInfo(config, dom->uuid) : NULL;
+    g_autoptr(virDomainLockInfo) info = NULL;
     g_autofree char *dir = dom ? virDomainLockDir(dom) : NULL;
 
     if (!dom)
         return NULL;
+    virAttachAwaitHands(dir);
+    info = virDomainLockReadInfo(config, dom->uuid);
     /* a folder without holder is for the supervisor to look at, be QEMU dead or not: it
      * writes down what can be said of the end */
     if (info && info->supervisorPid != 0) {
@@ -86,10 +108,13 @@ virAttachAwaitOther(virDomainLock *dom)
 gboolean
 virDomainLockAttachIfOrphan(virDomainLock *dom, GError **error)
 {
-    g_autoptr(virDomainLockInfo) info = virDomainLockReadInfo(dom->config, dom->uuid);
+    g_autofree char *dir = virDomainLockDir(dom);
+    g_autoptr(virDomainLockInfo) info = NULL;
     g_autoptr(virDomainLock) attached = NULL;
     g_autoptr(GError) why = NULL;
 
+    virAttachAwaitHands(dir);
+    info = virDomainLockReadInfo(dom->config, dom->uuid);
     if (!info || info->state != VIR_DOMAIN_LOCK_STATE_UNSUPERVISED)
         return TRUE;
     attached = virAttachSpawn(dom, NULL, &why);

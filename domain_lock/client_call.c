@@ -92,16 +92,6 @@ virCallGreet(int fd, GError **error)
                                                                 : "no handshake");
     return FALSE;
 }
-/* The folder has a holder, and its state still names a supervisor that is dead: a new one is
- * there and has not opened its socket yet. */
-static gboolean
-virCallIsBeingAttached(const char *dir)
-{
-    g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(dir, NULL);
-
-    return status && virDomainLockRuntimeIsHeld(dir) &&
-           !virDomainLockProcessAlive(&status->supervisor);
-}
 
 GDBusConnection *
 virDomainLockConnect(virDomainLock *dom, GError **error)
@@ -116,7 +106,7 @@ virDomainLockConnect(virDomainLock *dom, GError **error)
     /* a supervisor that hangs lets its queue of connections run full: no waiting for that */
     g_auto(virFd) fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);
 
-    while (fd < 0 && virCallIsBeingAttached(dir) && g_get_monotonic_time() < until) {
+    while (fd < 0 && virDomainLockChangesHands(dir) && g_get_monotonic_time() < until) {
         g_clear_error(&why);
         g_usleep(CALL_POLL_USEC);
         fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);

@@ -33,34 +33,45 @@ typedef struct {
 
 /* --- spawning ----------------------------------------------------------------------- */
 
-/* What ps shows: the first <name> of the description. No more than a label, so a description
- * that is no XML is the supervisor's business to refuse. */
+typedef struct {
+    const char *element;
+    char *text;
+} virStartLook;
+
 static void
-virStartLabelText(GMarkupParseContext *context, const char *text, gsize len,
-                  gpointer data, GError **error)
+virStartLookAt(GMarkupParseContext *context, const char *text, gsize len, gpointer data,
+               GError **error)
 {
-    char **label = data;
+    virStartLook *look = data;
     const GSList *stack = g_markup_parse_context_get_element_stack(context);
 
-    if (!*label && g_slist_length((GSList *)stack) == 2 &&
-        g_str_equal(stack->data, "name"))
-        *label = g_strstrip(g_strndup(text, len));
+    if (!look->text && g_slist_length((GSList *)stack) == 2 &&
+        g_str_equal(stack->data, look->element))
+        look->text = g_strstrip(g_strndup(text, len));
 }
 
+/* The first element of this name below the root; NULL if there is none. A description that is
+ * no XML is the supervisor's business to refuse. */
+static char *
+virStartElement(const char *xml, const char *element)
+{
+    static const GMarkupParser parser = {.text = virStartLookAt};
+    virStartLook look = {.element = element};
+    GMarkupParseContext *context = g_markup_parse_context_new(&parser, 0, &look, NULL);
+
+    (void)g_markup_parse_context_parse(context, xml, (gssize)MIN(strlen(xml), 4096),
+                                       NULL);
+    g_markup_parse_context_free(context);
+    return look.text;
+}
+
+/* What ps shows: no more than a label. */
 static char *
 virStartLabel(const virDomainLockSpec *spec)
 {
-    static const GMarkupParser parser = {.text = virStartLabelText};
-    char *label = NULL;
-    GMarkupParseContext *context = NULL;
+    char *name = spec->xml ? virStartElement(spec->xml, "name") : g_strdup(spec->name);
 
-    if (!spec->xml)
-        return g_strdup(spec->name);
-    context = g_markup_parse_context_new(&parser, 0, &label, NULL);
-    (void)g_markup_parse_context_parse(context, spec->xml,
-                                       (gssize)MIN(strlen(spec->xml), 4096), NULL);
-    g_markup_parse_context_free(context);
-    return label ? label : g_strdup("?");
+    return name ? name : g_strdup("?");
 }
 
 static gboolean
@@ -270,6 +281,35 @@ virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
     return client.dom;
 }
 
+/* The guest of this description if it runs here already: of the same uuid, or of the name
+ * where the description leaves the uuid to be made from that. */
+static virDomainLock *
+virStartFindRunning(virLockConfig *config, const virDomainLockSpec *spec)
+{
+    g_autofree char *name = virStartLabel(spec);
+    g_autofree char *uuid =
+        spec->xml ? virStartElement(spec->xml, "uuid") : g_strdup(spec->uuid);
+    g_autoptr(virDomainLock) dom = virDomainLockLookup(config, uuid ? uuid : name, NULL);
+    g_autoptr(virDomainLockInfo) info =
+        dom ? virDomainLockReadInfo(config, dom->uuid) : NULL;
+
+    return info && info->state != VIR_DOMAIN_LOCK_STATE_SHUTOFF ? g_steal_pointer(&dom)
+                                                                : NULL;
+}
+
+static virDomainLock *
+virStartOrAttach(virLockConfig *config, virDomainLockSpec *spec, const virLockWait *wait,
+                 GError **error)
+{
+    gboolean mayAttach = (spec->flags & VIR_DOMAIN_LOCK_CREATE_ATTACH) != 0;
+    g_autoptr(virDomainLock) dom = mayAttach ? virStartFindRunning(config, spec) : NULL;
+
+    spec->flags &= ~(guint)VIR_DOMAIN_LOCK_CREATE_ATTACH;
+    if (!dom)
+        return virDomainLockCreateSpec(config, spec, wait, error);
+    return virDomainLockAttachIfOrphan(dom, error) ? g_steal_pointer(&dom) : NULL;
+}
+
 virDomainLock *
 virDomainLockCreateXML(virLockConfig *config, const char *xml, guint flags,
                        const virLockWait *wait, GError **error)
@@ -278,7 +318,7 @@ virDomainLockCreateXML(virLockConfig *config, const char *xml, guint flags,
 
     spec->xml = g_strdup(xml);
     spec->flags = flags;
-    return virDomainLockCreateSpec(config, spec, wait, error);
+    return virStartOrAttach(config, spec, wait, error);
 }
 
 virDomainLock *
@@ -289,5 +329,5 @@ virDomainLockCreateCommand(virLockConfig *config, const virDomainLockCommand *co
 
     virDomainLockSpecSetCommand(spec, command);
     spec->flags = flags;
-    return virDomainLockCreateSpec(config, spec, wait, error);
+    return virStartOrAttach(config, spec, wait, error);
 }

@@ -3,7 +3,8 @@
  * client_wait.c: waiting for the end of a guest.
  *
  * The supervisor ends when it has recorded the end, so its pidfd is what is waited for; if it
- * died early, QEMU's. Nobody is asked anything, so thousands may wait.
+ * died early, another one is started, and if that fails it is QEMU's. Nobody else is asked
+ * anything, so thousands may wait.
  */
 #include "client.h"
 #include "common/fd.h"
@@ -61,8 +62,13 @@ virDomainLockWait(virDomainLock *dom, virDomainLockInfo **info, const virLockWai
                   GError **error)
 {
     for (;;) {
-        g_auto(virFd) pidfd = virWaitOpen(dom);
+        g_autoptr(GError) why = NULL;
+        g_auto(virFd) pidfd = -1;
 
+        /* who waits wants to know how it ends: somebody has to be there to see it */
+        if (!virDomainLockAttachIfOrphan(dom, &why))
+            g_debug("guest '%s' stays unsupervised: %s", dom->name, why->message);
+        pidfd = virWaitOpen(dom);
         if (pidfd < 0)
             break;
         if (!virWaitForExit(pidfd, wait, error))

@@ -27,6 +27,7 @@ typedef struct _virToolRunOptions {
     gboolean foreground;
     gboolean takeover;
     gboolean unsafeCache;
+    gboolean attach;
     int timeoutSec;
 } virToolRunOptions;
 
@@ -90,6 +91,9 @@ virToolRunParse(virTool *tool, virToolRunOptions *options)
          "wait this long for a busy lease (default: refuse at once)", "SEC"},
         {"takeover", 0, 0, G_OPTION_ARG_NONE, &options->takeover,
          "wait until the leases of a dead host can be taken, at most a day", NULL},
+        {"attach", 0, 0, G_OPTION_ARG_NONE, &options->attach,
+         "stay with the guest if it runs on this host already, instead of refusing",
+         NULL},
         {"unsafe-cache", 0, 0, G_OPTION_ARG_NONE, &options->unsafeCache,
          "permit the host's page cache for writable disks", NULL},
         {NULL},
@@ -135,6 +139,7 @@ static virDomainLock *
 virToolRunStart(virTool *tool, const virToolRunOptions *options)
 {
     guint flags = (options->paused ? VIR_DOMAIN_LOCK_CREATE_PAUSED : 0) |
+                  (options->attach ? VIR_DOMAIN_LOCK_CREATE_ATTACH : 0) |
                   (options->unsafeCache ? VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE : 0) |
                   (options->takeover ? VIR_DOMAIN_LOCK_CREATE_TAKEOVER : 0);
     gint64 busySec = options->takeover && options->timeoutSec == 0

@@ -103,6 +103,11 @@ typedef enum {
     VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE = 1 << 1, /* permit host page cache on shared storage */
     VIR_DOMAIN_LOCK_CREATE_TAKEOVER = 1 << 2, /* wait for dead hosts' leases until the wait's
                                                * busyUsec, whatever that takes */
+    VIR_DOMAIN_LOCK_CREATE_ATTACH = 1 << 3, /* a guest of this uuid (or of this name, where
+                                             * the description has no uuid) that runs here
+                                             * already is returned, after
+                                             * virDomainLockAttach where it needs that; its
+                                             * description is not compared */
 } virDomainLockCreateFlags;
 
 /**
@@ -299,7 +304,8 @@ gboolean virDomainLockJobCancel(virDomainLock *dom, GError **error);
 char *virDomainLockGetXMLDesc(virDomainLock *dom, guint flags,
                               GError **error) VIR_LOCK_WARN_UNUSED;
 
-/** Waits until the guest has ended. TRUE with *info (may be NULL) set. */
+/** Waits until the guest has ended. TRUE with *info (may be NULL) set. When its supervisor dies
+ * meanwhile and QEMU does not, another one is started (virDomainLockAttach). */
 gboolean virDomainLockWait(virDomainLock *dom, virDomainLockInfo **info,
                            const virLockWait *wait, GError **error);
 

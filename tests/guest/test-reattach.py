@@ -154,11 +154,34 @@ def deadline(lab):
     tap.ok(guest.show()["reason"] == "destroyed", "it was forced off", guest.show())
 
 
+def foreground(lab):
+    guest = Guest(lab, "unit")
+    stay = guest.alpha.popen("run", "--foreground", "--attach", guest.xml)
+    pid = guest.supervisor()
+    os.kill(pid, signal.SIGKILL)
+    tap.ok(wait_until(20, lambda: guest.show()["supervisor_pid"] not in (None, pid)) and
+           stay.poll() is None and alive(guest.qemu),
+           "run --foreground --attach stays with a guest that runs, and starts a supervisor",
+           guest.show())
+    stay.kill()
+    stay.communicate(timeout=10)
+    guest.orphan()
+    stay = guest.alpha.popen("run", "--foreground", "--attach", guest.xml)
+    tap.ok(wait_until(20, lambda: guest.show()["state"] == "running") and stay.poll() is None,
+           "after the command and the supervisor were killed it is found again", guest.show())
+    done = guest.alpha.leasehold("run", guest.xml)
+    tap.ok(done.returncode == 3, "without --attach it is refused", done.returncode, done.stderr)
+    guest.alpha.leasehold("destroy", "unit")
+    output, errors = stay.communicate(timeout=30)
+    tap.ok(stay.returncode == 125, "an end that nobody saw has the status for that",
+           stay.returncode, output, errors)
+
+
 def main():
     with Lab("reattach") as lab:
         lab.store()
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
-        for case in (idle, ended, hangs, concurrent, deadline):
+        for case in (idle, ended, hangs, concurrent, deadline, foreground):
             try:
                 case(lab)
             except (AssertionError, OSError, ValueError, KeyError,
