@@ -14,6 +14,9 @@
 #include <gio/gunixoutputstream.h>
 #include <sys/socket.h>
 
+/* The fixed part of a header, which GDBus reads first: it has the length of the rest. */
+#define VIR_CONTROL_HEADER_BYTES 16
+
 struct _virControlStream {
     gatomicrefcount refs;
     virControlLifeline *lifeline;
@@ -22,6 +25,7 @@ struct _virControlStream {
     GHashTable *calls; /* serial -> bytes: not answered yet; GDBus's thread only, as all below */
     gsize unanswered;  /* bytes of @calls and of the message that comes in */
     gsize incoming;    /* bytes of that alone */
+    guint8 header[VIR_CONTROL_HEADER_BYTES]; /* its first bytes */
     gboolean onBus;    /* the client believes that this is a message bus */
 };
 
@@ -105,6 +109,43 @@ typedef GUnixInputStreamClass virControlInputClass;
 GType vir_control_input_get_type(void);
 G_DEFINE_TYPE(virControlInput, vir_control_input, G_TYPE_UNIX_INPUT_STREAM)
 
+/* What a message of this header would be is seen before GDBus makes room for it. */
+static gboolean
+virControlStreamHasRoom(virControlStream *stream, gsize count)
+{
+    gsize room = VIR_CONTROL_UNANSWERED_MAX - stream->unanswered;
+
+    if (stream->incoming == VIR_CONTROL_HEADER_BYTES) {
+        gssize needed = g_dbus_message_bytes_needed(stream->header,
+                                                    VIR_CONTROL_HEADER_BYTES, NULL);
+
+        if (needed > VIR_CONTROL_HEADER_BYTES)
+            count = (gsize)needed - VIR_CONTROL_HEADER_BYTES;
+    }
+    return count <= room;
+}
+
+static gboolean
+virControlStreamRefuse(GError **error)
+{
+    g_debug("a client of the control socket is hung up on: it asks more than %d bytes "
+              "without an answer",
+              VIR_CONTROL_UNANSWERED_MAX);
+    g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE,
+                        "too much without an answer");
+    return FALSE;
+}
+
+static void
+virControlStreamCount(virControlStream *stream, const guint8 *bytes, gsize n)
+{
+    if (stream->incoming < VIR_CONTROL_HEADER_BYTES)
+        memcpy(stream->header + stream->incoming, bytes,
+               MIN(n, VIR_CONTROL_HEADER_BYTES - stream->incoming));
+    stream->unanswered += n;
+    stream->incoming += n;
+}
+
 static gssize
 virControlInputRead(GInputStream *base, void *buffer, gsize count,
                     GCancellable *cancellable, GError **error)
@@ -112,20 +153,15 @@ virControlInputRead(GInputStream *base, void *buffer, gsize count,
     virControlStream *stream = ((virControlInput *)base)->stream;
     gssize n = 0;
 
-    if (count > VIR_CONTROL_UNANSWERED_MAX - stream->unanswered) {
-        g_debug("a client of the control socket is hung up on: it asks more than %d "
-                  "bytes without an answer",
-                  VIR_CONTROL_UNANSWERED_MAX);
-        g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_MESSAGE_TOO_LARGE,
-                            "too much without an answer");
+    if (!virControlStreamHasRoom(stream, count) && !virControlStreamRefuse(error))
         return -1;
-    }
     n = G_INPUT_STREAM_CLASS(vir_control_input_parent_class)
             ->read_fn(base, buffer, count, cancellable, error);
-    if (n > 0) {
-        stream->unanswered += (gsize)n;
-        stream->incoming += (gsize)n;
-    }
+    if (n <= 0)
+        return n;
+    virControlStreamCount(stream, buffer, (gsize)n);
+    if (!virControlStreamHasRoom(stream, 0) && !virControlStreamRefuse(error))
+        return -1;
     return n;
 }
 
