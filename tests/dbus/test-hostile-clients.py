@@ -280,15 +280,21 @@ def disconnects(case):
     xml = ("<disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/>"
            "<source file='%s'/><target dev='vdb' bus='virtio'/></disk>" % image)
     client = case.client()
-    client.send(GUEST, "AttachDisk", "su",
-                string(xml) + b"\0" * (-(len(xml) + 5) % 4) + struct.pack("<I", 0))
-    client.close()
+    hang_up_after(client, "AttachDisk", "su",
+                  string(xml) + b"\0" * (-(len(xml) + 5) % 4) + struct.pack("<I", 0))
     tap.ok(wait_until(20, lambda: holds(case, image)),
            "a client that hangs up in the middle of a call: the disk is attached all the same")
     client = case.client()
-    client.send(GUEST, "DetachDisk", "suu", string("vdb") + struct.pack("<II", 20, 0))
-    client.close()
+    hang_up_after(client, "DetachDisk", "suu", string("vdb") + struct.pack("<II", 20, 0))
     tap.ok(wait_until(30, lambda: not holds(case, image)), "and detached")
+
+
+def hang_up_after(client, method, types, arguments):
+    """Calls are taken in order: what was sent before a call that is answered has begun. What is
+    still unread when its client hangs up may be done or not."""
+    client.send(GUEST, method, types, arguments)
+    assert client.call(PROPERTIES, "GetAll", "s", string(GUEST))[0] == METHOD_RETURN
+    client.close()
 
 
 def holds(case, image):
