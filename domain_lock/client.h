@@ -60,6 +60,16 @@ gboolean virDomainLockCall(virDomainLock *dom, const char *method, GVariant *par
 gboolean virDomainLockCallJob(virDomainLock *dom, const char *method,
                               GVariant *parameters, const virLockWait *wait,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Told once, when the job that is called @job was seen to have begun. */
+typedef struct _virDomainLockBegun {
+    const char *job;
+    void (*func)(gpointer data);
+    gpointer data;
+} virDomainLockBegun;
+gboolean virDomainLockCallJobBegun(virDomainLock *dom, const char *method,
+                                   GVariant *parameters, const virDomainLockBegun *begun,
+                                   const virLockWait *wait,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Properties of the guest, or NULL. */
 virDomainLockInfo *virDomainLockCallInfo(virDomainLock *dom,
                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;

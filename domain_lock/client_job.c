@@ -22,6 +22,9 @@ typedef struct {
     const virLockWait *wait;
     GMainContext *context;
     GDBusConnection *connection;
+    const char *job; /* how it is called when it has begun */
+    void (*begun)(gpointer data); /* or NULL */
+    gpointer data;
     GVariant *reply;
     GError *error;
     gboolean answered;
@@ -94,6 +97,8 @@ virJobChanged(GDBusConnection *connection, const char *sender, const char *path,
     call->known = g_variant_ref_sink(g_variant_dict_end(&all));
     virDomainLockInfoFree(call->info);
     call->info = virDomainLockInfoFromVariant(call->known);
+    if (call->begun && g_strcmp0(call->info->job, call->job) == 0)
+        g_steal_pointer(&call->begun)(call->data);
     virJobReport(call);
 }
 
@@ -212,9 +217,24 @@ gboolean
 virDomainLockCallJob(virDomainLock *dom, const char *method, GVariant *parameters,
                      const virLockWait *wait, GError **error)
 {
+    virDomainLockBegun nothing = {NULL, NULL, NULL};
+
+    return virDomainLockCallJobBegun(dom, method, parameters, &nothing, wait, error);
+}
+
+gboolean
+virDomainLockCallJobBegun(virDomainLock *dom, const char *method, GVariant *parameters,
+                          const virDomainLockBegun *begun, const virLockWait *wait,
+                          GError **error)
+{
     g_autoptr(GVariant) arguments = g_variant_ref_sink(parameters);
     g_autoptr(GMainContext) context = g_main_context_new();
-    virJobCall call = {.dom = dom, .wait = wait, .context = context};
+    virJobCall call = {.dom = dom,
+                       .wait = wait,
+                       .context = context,
+                       .job = begun->job,
+                       .begun = begun->func,
+                       .data = begun->data};
     gboolean ok = FALSE;
 
     g_main_context_push_thread_default(context);

@@ -83,17 +83,24 @@ virStartSpawn(const virDomainLockSpec *spec, int statusFd, GError **error)
     g_autofree char *status = g_strdup_printf("--status-fd=%d", statusFd);
     g_autofree char *label = virStartLabel(spec);
     g_autofree char *guest = g_strconcat("--guest=", label, NULL);
-    const char *argv[] = {path, guest, status, NULL};
-    int keep[2] = {statusFd, virStepFd()};
+    g_autofree char *channelIn = g_strdup_printf("--channel-in=%d", spec->channel[0]);
+    g_autofree char *channelOut = g_strdup_printf("--channel-out=%d", spec->channel[1]);
+    const char *argv[] = {path, guest, status, spec->incoming ? channelIn : NULL,
+                          channelOut, NULL};
+    int keep[4] = {statusFd};
     virSpawnOptions options = {
         .what = "the supervisor",
         .flags = VIR_SPAWN_DETACHED | VIR_SPAWN_NEW_SESSION | VIR_SPAWN_CLOSE_FDS,
         .stdioFds = {VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL},
         .keepFds = keep,
-        .nKeepFds = keep[1] > 2 ? 2 : 1,
+        .nKeepFds = 1,
         .argv = argv,
     };
 
+    if (virStepFd() > 2)
+        keep[options.nKeepFds++] = virStepFd();
+    for (gsize i = 0; spec->incoming && i < G_N_ELEMENTS(spec->channel); i++)
+        keep[options.nKeepFds++] = spec->channel[i];
     return virSpawn(&options, NULL, NULL, error);
 }
 

@@ -270,6 +270,12 @@ virDomainDefGetOnCrash(const virDomainDef *def)
     return virDomainActionOf(def->onCrash, VIR_DOMAIN_ACTION_DESTROY);
 }
 
+guint64
+virDomainDefGetMemoryBytes(const virDomainDef *def)
+{
+    return def->memory.bytes;
+}
+
 gboolean
 virDomainDefIsForeign(const virDomainDef *def)
 {

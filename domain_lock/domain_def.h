@@ -80,6 +80,8 @@ virDomainLockfailure virDomainDefGetLockfailure(const virDomainDef *def, gboolea
 virDomainAction virDomainDefGetOnPoweroff(const virDomainDef *def);
 virDomainAction virDomainDefGetOnReboot(const virDomainDef *def);
 virDomainAction virDomainDefGetOnCrash(const virDomainDef *def);
+/** What the description gives the guest; 0 for a foreign command line. */
+guint64 virDomainDefGetMemoryBytes(const virDomainDef *def);
 /** A foreign command line has no known devices: hotplug by target is UNSUPPORTED there. */
 gboolean virDomainDefIsForeign(const virDomainDef *def);
 

@@ -70,8 +70,11 @@ virEndReason(virDomainLockObj *obj, const virDomainLockExit *how)
 /* "QEMU exited with status 1" is for the reader of list --all and events; a wait status that
  * was asked for (quit, kill) needs no words. */
 static char *
-virEndDescribe(const virDomainLockExit *how, virDomainLockReason reason)
+virEndDescribe(virDomainLockObj *obj, const virDomainLockExit *how,
+               virDomainLockReason reason)
 {
+    if (reason == VIR_DOMAIN_LOCK_REASON_MIGRATED)
+        return g_strdup_printf("it went to host '%s'", obj->peer);
     if (!how->known)
         return g_strdup("nobody saw how QEMU ended");
     if (reason != VIR_DOMAIN_LOCK_REASON_CRASHED)
@@ -87,7 +90,7 @@ static void
 virEndRecord(virDomainLockObj *obj, const virDomainLockExit *how, const char *notFree)
 {
     virDomainLockReason reason = virEndReason(obj, how);
-    g_autofree char *message = notFree ? g_strdup(notFree) : virEndDescribe(how, reason);
+    g_autofree char *message = notFree ? g_strdup(notFree) : virEndDescribe(obj, how, reason);
     g_autoptr(virDomainLockInfo) last = NULL;
     g_autoptr(GError) why = NULL;
     virDomainLockInfo *info = obj->status->info;

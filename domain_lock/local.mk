@@ -27,6 +27,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/client_devices.c \
 	%D%/client_events.c \
 	%D%/client_job.c \
+	%D%/client_migrate.c \
 	%D%/client_start.c \
 	%D%/client_wait.c \
 	%D%/codec.c \
@@ -70,6 +71,12 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/image_qcow2.c \
 	%D%/job.c \
 	%D%/job.h \
+	%D%/migrate.h \
+	%D%/migrate_channel.c \
+	%D%/migrate_channel.h \
+	%D%/migrate_in.c \
+	%D%/migrate_out.c \
+	%D%/migrate_stream.c \
 	%D%/object.c \
 	%D%/object.h \
 	%D%/power.c \
@@ -83,6 +90,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/spec.c \
 	%D%/spec.h \
 	%D%/start.c \
+	%D%/start_steps.h \
 	%D%/step.c \
 	%D%/step.h \
 	%D%/transitions.c \

@@ -86,6 +86,7 @@ virDomainLockObjFree(virDomainLockObj *obj)
     g_free(obj->description);
     g_free(obj->danger);
     g_free(obj->stateDir);
+    g_free(obj->peer);
     g_free(obj);
 }
 
@@ -322,6 +323,31 @@ virDomainLockObjIsLeaseLost(virDomainLockObj *obj)
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
     return obj->status->leaseLost;
+}
+
+void
+virDomainLockObjSetHeld(virDomainLockObj *obj, gboolean held)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    obj->held = held;
+}
+
+gboolean
+virDomainLockObjIsHeld(virDomainLockObj *obj)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    return obj->held;
+}
+
+void
+virDomainLockObjSetPeer(virDomainLockObj *obj, const char *host)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    g_free(obj->peer);
+    obj->peer = g_strdup(host);
 }
 
 void

@@ -43,6 +43,8 @@ struct _virDomainLockObj {
     int qmpFd;                 /* QEMU's number of its QMP socket */
     guint flags;               /* virDomainLockCreateFlags */
     char *stateDir;
+    const struct _virDomainLockSpec *spec; /* what it was started from; outlives the object */
+    gboolean incoming; /* it comes from another host */
     gboolean reaped; /* worker: a start was undone so far that its child is gone */
     virDomainLockObjFunc listener;
     gpointer listenerData;
@@ -53,6 +55,8 @@ struct _virDomainLockObj {
     virDomainLockReason pauseReason; /* of the STOP that will come */
     gboolean shutdownRequested;      /* the reason of RUNNING */
     char *description;   /* as it is now, see describe.h; NULL: foreign, or not yet */
+    gboolean held;                   /* somebody paused it, and did not resume it yet */
+    char *peer;                      /* the host that it goes to, or comes from */
     virDomainLockJobState job;
     GPtrArray *deferred; /* what came while it started or was attached */
     const char *missed; /* by the attach: an event that nobody heard; NULL */
@@ -109,6 +113,11 @@ void virDomainLockObjSetDanger(virDomainLockObj *obj, const char *why);
 /** From here on nothing may make QEMU write any more: only SIGKILL ends it. */
 void virDomainLockObjSetLeaseLost(virDomainLockObj *obj);
 gboolean virDomainLockObjIsLeaseLost(virDomainLockObj *obj);
+/** Was it paused on purpose? What a migration keeps, whatever else stops the guest. */
+void virDomainLockObjSetHeld(virDomainLockObj *obj, gboolean held);
+gboolean virDomainLockObjIsHeld(virDomainLockObj *obj);
+/** The other host of a migration. */
+void virDomainLockObjSetPeer(virDomainLockObj *obj, const char *host);
 /** Was the guest asked to let go of device @id, and has not yet? */
 void virDomainLockObjSetAsked(virDomainLockObj *obj, const char *id, gboolean asked);
 gboolean virDomainLockObjIsAsked(virDomainLockObj *obj, const char *id);

@@ -139,8 +139,10 @@ virDomainLockPause(virDomainLockObj *obj, GError **error)
     if (virDomainLockObjGetState(obj) != VIR_DOMAIN_LOCK_STATE_RUNNING)
         return virPowerFail(obj, "suspend", error);
     virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_USER);
-    if (virPowerCommand(obj, "stop", "suspend", error))
+    if (virPowerCommand(obj, "stop", "suspend", error)) {
+        virDomainLockObjSetHeld(obj, TRUE);
         return TRUE;
+    }
     virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_NONE);
     return FALSE;
 }
@@ -154,9 +156,13 @@ virDomainLockContinue(virDomainLockObj *obj, GError **error)
     if (state == VIR_DOMAIN_LOCK_STATE_RUNNING)
         return TRUE;
     if (state != VIR_DOMAIN_LOCK_STATE_PAUSED ||
-        reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST)
+        reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST ||
+        reason == VIR_DOMAIN_LOCK_REASON_YIELDED)
         return virPowerFail(obj, "resume", error);
-    return virPowerCommand(obj, "cont", "resume", error);
+    if (!virPowerCommand(obj, "cont", "resume", error))
+        return FALSE;
+    virDomainLockObjSetHeld(obj, FALSE);
+    return TRUE;
 }
 
 gboolean
@@ -168,7 +174,8 @@ virDomainLockHardReset(virDomainLockObj *obj, GError **error)
     if ((state != VIR_DOMAIN_LOCK_STATE_RUNNING &&
          state != VIR_DOMAIN_LOCK_STATE_PAUSED &&
          state != VIR_DOMAIN_LOCK_STATE_PMSUSPENDED) ||
-        reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST)
+        reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST ||
+        reason == VIR_DOMAIN_LOCK_REASON_YIELDED)
         return virPowerFail(obj, "reset", error);
     return virPowerCommand(obj, "system_reset", "reset", error);
 }

@@ -268,6 +268,7 @@ virReattachMakeObj(virLockConfig *config, virDomainLockStatus *status,
         return NULL;
     }
     obj = virDomainLockObjNew(config, def, spec->flags);
+    obj->spec = spec;
     virReattachRestore(obj, status);
     obj->description = g_strdup(spec->xml);
     obj->plugin = virLockManagerPluginLoad(config, status->info->plugin, error);

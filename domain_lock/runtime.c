@@ -47,8 +47,8 @@ virDomainLockProcessAlive(const virDomainLockProcess *process)
            st.startTime == process->startTime && st.state != 'Z' && st.state != 'X';
 }
 
-static char *
-virBootId(void)
+char *
+virDomainLockBootId(void)
 {
     char *text = NULL;
 
@@ -170,7 +170,7 @@ virDomainLockStatusLoad(const char *dir, GError **error)
 gboolean
 virDomainLockStatusQemuAlive(const virDomainLockStatus *status)
 {
-    g_autofree char *bootId = virBootId();
+    g_autofree char *bootId = virDomainLockBootId();
 
     return g_strcmp0(bootId, status->bootId) == 0 &&
            virDomainLockProcessAlive(&status->qemu);
@@ -185,7 +185,7 @@ virDomainLockRuntimeSaveStatus(virDomainLockRuntime *runtime, virDomainLockStatu
     g_autofree char *text = NULL;
 
     if (!status->bootId)
-        status->bootId = virBootId();
+        status->bootId = virDomainLockBootId();
     json_object_set_int_member(object, "version", STATUS_VERSION);
     virDomainLockInfoToJson(status->info, object);
     json_object_set_int_member(object, "pid_start", (gint64)status->qemu.startTime);

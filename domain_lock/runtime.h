@@ -25,6 +25,9 @@ virDomainLockProcess virDomainLockProcessOf(gint64 pid);
 /** TRUE while the process runs; a zombie has ended. */
 gboolean virDomainLockProcessAlive(const virDomainLockProcess *process);
 
+/** Of this machine since it was started; NULL where the kernel does not say; g_free. */
+char *virDomainLockBootId(void);
+
 /** virDomainLockStatus: what state.json holds. */
 typedef struct _virDomainLockStatus {
     virDomainLockInfo *info;

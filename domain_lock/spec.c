@@ -11,6 +11,7 @@ virDomainLockSpecNew(void)
 
     spec->disks = g_array_new(FALSE, TRUE, sizeof(virDomainLockDisk));
     spec->diskPaths = g_ptr_array_new_with_free_func(g_free);
+    spec->channel[0] = spec->channel[1] = -1;
     return spec;
 }
 
@@ -27,6 +28,7 @@ virDomainLockSpecFree(virDomainLockSpec *spec)
     g_ptr_array_unref(spec->diskPaths);
     g_strfreev(spec->argv);
     g_free(spec->configPath);
+    g_clear_pointer(&spec->incoming, json_object_unref);
     g_free(spec);
 }
 
@@ -92,6 +94,9 @@ virDomainLockSpecToJson(const virDomainLockSpec *spec)
     if (spec->configPath)
         json_object_set_string_member(object, "config", spec->configPath);
     json_object_set_int_member(object, "flags", spec->flags);
+    if (spec->incoming)
+        json_object_set_object_member(object, "incoming",
+                                      json_object_ref(spec->incoming));
     json_object_set_int_member(object, "deadline_usec", spec->deadlineUsec);
     json_object_set_int_member(object, "busy_usec", spec->busyUsec);
     return object;
@@ -140,6 +145,7 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
 {
     g_autoptr(virDomainLockSpec) spec = virDomainLockSpecNew();
     gint64 version = virDomainLockJsonInt(object, "version", 0);
+    JsonObject *incoming = virDomainLockJsonObject(object, "incoming");
 
     if (version != VIR_SPEC_VERSION) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
@@ -153,6 +159,7 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
     spec->xml = g_strdup(virDomainLockJsonString(object, "xml"));
     spec->configPath = g_strdup(virDomainLockJsonString(object, "config"));
     spec->flags = (guint)virDomainLockJsonInt(object, "flags", 0);
+    spec->incoming = incoming ? json_object_ref(incoming) : NULL;
     spec->deadlineUsec = virDomainLockJsonInt(object, "deadline_usec", 0);
     spec->busyUsec = virDomainLockJsonInt(object, "busy_usec", 0);
     if (!spec->attach && !spec->xml &&

@@ -29,6 +29,9 @@ typedef struct _virDomainLockSpec {
     char **argv;
     char *configPath;    /* NULL: the default one */
     guint flags;         /* virDomainLockCreateFlags */
+    JsonObject *incoming; /* the guest comes from another host: what that asks for
+                           * (migrate_channel.h); else NULL */
+    int channel[2];       /* to that host: in, out; inherited by number, -1: none */
     gint64 deadlineUsec; /* CLOCK_MONOTONIC: both ends are on one machine */
     gint64 busyUsec;
 } virDomainLockSpec;

@@ -20,8 +20,8 @@
 #include "archive.h"
 #include "audit.h"
 #include "sequence.h"
+#include "start_steps.h"
 #include "step.h"
-#include "undo.h"
 #include <leasehold/lock_driver.h>
 #include <string.h>
 #include <unistd.h>
@@ -168,6 +168,8 @@ virDomainLockMakeManager(virDomainLockObj *obj, guint flags, GError **error)
     g_autofree char *dir =
         virStartHelperArgument(virDomainLockRuntimeGetPath(obj->runtime));
     const virDomainLockInfo *info = obj->status->info;
+    const char *ticket = obj->spec ? virDomainLockJsonString(obj->spec->incoming, "ticket")
+                                   : NULL;
 
     obj->man =
         virLockManagerNew(obj->plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, flags, error);
@@ -176,6 +178,8 @@ virDomainLockMakeManager(virDomainLockObj *obj, guint flags, GError **error)
     virLockManagerSetFdPass(obj->man, virStartPassFd, obj);
     return virLockManagerSetParameter(obj->man, "uuid", info->uuid, error) &&
            virLockManagerSetParameter(obj->man, "name", info->name, error) &&
+           (!(flags & VIR_LOCK_MANAGER_NEW_MIGRATE) ||
+            virLockManagerSetParameter(obj->man, "ticket", ticket ? ticket : "", error)) &&
            virLockManagerSetParameter(obj->man, "loss_helper", helper, error) &&
            virLockManagerSetParameter(obj->man, "loss_helper_args", dir, error);
 }
@@ -184,7 +188,8 @@ static gboolean
 virStartPark(virDomainLockObj *obj, virDomainLockGuestFactory factory, gpointer data,
              GError **error)
 {
-    if (!virDomainLockMakeManager(obj, 0, error))
+    if (!virDomainLockMakeManager(
+            obj, obj->incoming ? VIR_LOCK_MANAGER_NEW_MIGRATE : 0, error))
         return FALSE;
     obj->guest = factory(obj, &obj->qmpFd, data, error);
     return obj->guest && obj->guest->ops->park(obj->guest, obj->man, error);
@@ -195,26 +200,29 @@ virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
                           virDomainLockGuestFactory factory, gpointer data,
                           GError **error)
 {
+    const char *sequence = spec->incoming ? "incoming" : "start";
     g_autoptr(virDomainLockObj) obj = NULL;
     virDomainDef *def = NULL;
 
-    virStepStop("start", 1);
+    virStepStop(sequence, 1);
     def = virDomainLockDefFromSpec(spec, error);
     if (!def)
         return NULL;
     obj = virDomainLockObjNew(config, def, spec->flags);
+    obj->spec = spec;
+    obj->incoming = spec->incoming != NULL;
     obj->plugin = virLockManagerPluginLoad(config, NULL, error);
     if (!obj->plugin)
         return NULL;
     obj->status->info->plugin = g_strdup(virLockManagerPluginGetInfo(obj->plugin)->name);
 
-    virDomainLockObjSetJob(obj, "starting");
+    virDomainLockObjSetJob(obj, obj->incoming ? "coming from another host" : "starting");
 
-    virStepStop("start", 2);
+    virStepStop(sequence, 2);
     if (!virStartTakeRuntime(obj, spec, error))
         return NULL;
 
-    virDomainLockObjSetStep(obj, "start", 3);
+    virDomainLockObjSetStep(obj, sequence, 3);
     if (!virStartPark(obj, factory, data, error)) {
         virStartDropRuntime(obj);
         return NULL;
@@ -223,12 +231,6 @@ virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
 }
 
 /* --- steps 4 to 9 ------------------------------------------------------------------- */
-
-typedef struct {
-    virDomainLockObj *obj;
-    const virLockWait *wait;
-    virUndo *undo;
-} virStart;
 
 gboolean
 virDomainLockRegister(virDomainLockObj *obj, const virDomainResource *resource,
@@ -264,7 +266,7 @@ virDomainLockFindResources(virDomainLockObj *obj, GCancellable *cancellable,
            virDomainDefReadChains(obj->def, cancellable, error);
 }
 
-static gboolean
+gboolean
 virStartTakeLeases(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
@@ -288,7 +290,7 @@ virStartTakeLeases(virStart *start, GError **error)
     return TRUE;
 }
 
-static gboolean
+gboolean
 virStartReadChainsAgain(virStart *start, GError **error)
 {
     return virDomainDefReadChains(start->obj->def, start->wait->cancellable, error);
@@ -308,7 +310,8 @@ static char **
 virStartArgv(virDomainLockObj *obj, GError **error)
 {
     const char *runDir = virDomainLockRuntimeGetPath(obj->runtime);
-    virDomainArgvContext context = {.runDir = runDir, .qmpFd = obj->qmpFd};
+    virDomainArgvContext context = {
+        .runDir = runDir, .qmpFd = obj->qmpFd, .incoming = obj->incoming};
     g_autoptr(virDomainTpmEmulator) tpm = virDomainDefGetTpmEmulator(obj->def, runDir);
     g_auto(GStrv) qemu = virDomainDefFormatArgv(obj->def, &context, error);
     g_autoptr(GStrvBuilder) builder = NULL;
@@ -324,7 +327,7 @@ virStartArgv(virDomainLockObj *obj, GError **error)
     return g_strv_builder_end(builder);
 }
 
-static gboolean
+gboolean
 virStartExec(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
@@ -360,7 +363,7 @@ virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec, GError **erro
         leases, virDomainDefIsForeign(obj->def) ? VIR_AUDIT_FOREIGN : 0, error);
 }
 
-static gboolean
+gboolean
 virStartAudit(virStart *start, GError **error)
 {
     return virDomainLockAuditQemu(start->obj, start->wait->deadlineUsec, error);
@@ -368,7 +371,7 @@ virStartAudit(virStart *start, GError **error)
 
 /* A reboot or panic that must not simply go on is stopped by QEMU itself: to hear of it
  * afterwards would let the guest run for a moment. */
-static gboolean
+gboolean
 virStartSetActions(virDomainLockObj *obj, GError **error)
 {
     g_autoptr(JsonObject) args = json_object_new();
@@ -431,7 +434,7 @@ static const virStartStep startSteps[] = {
     {9, "letting the guest run", virStartCont, virDomainLockObjSetStep},
 };
 
-static gboolean
+gboolean
 virStartCheckBounds(const virLockWait *wait, const char *what, GError **error)
 {
     if (wait->cancellable && g_cancellable_is_cancelled(wait->cancellable)) {
@@ -492,7 +495,7 @@ virStartNameDanger(virDomainLockObj *obj, GError **error)
 
 /* What one step left open (an answer of QEMU that did not come) is settled once everything
  * was undone and seen: the guest was not started. And it is open when it was not. */
-static void
+void
 virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error)
 {
     g_autofree char *disks = virStartNameDisks(obj, *error);
@@ -512,7 +515,7 @@ virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error)
     virDomainLockObjEmit(obj, "START_FAILED", NULL, (*error)->message);
 }
 
-static virUndo *
+virUndo *
 virStartPreparedUndo(virDomainLockObj *obj)
 {
     virUndo *undo = virUndoNew();

@@ -27,10 +27,12 @@ static const char *const reasonNames[] = {
     [VIR_DOMAIN_LOCK_REASON_MIGRATED] = "migrated",
     [VIR_DOMAIN_LOCK_REASON_SAVED] = "saved",
     [VIR_DOMAIN_LOCK_REASON_UNKNOWN] = "unknown",
+    [VIR_DOMAIN_LOCK_REASON_MIGRATING] = "migrating",
+    [VIR_DOMAIN_LOCK_REASON_YIELDED] = "yielded",
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(stateNames) == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED + 1);
-G_STATIC_ASSERT(G_N_ELEMENTS(reasonNames) == VIR_DOMAIN_LOCK_REASON_UNKNOWN + 1);
+G_STATIC_ASSERT(G_N_ELEMENTS(reasonNames) == VIR_DOMAIN_LOCK_REASON_YIELDED + 1);
 
 const char *
 virDomainLockStateName(virDomainLockState state)

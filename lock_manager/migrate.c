@@ -146,6 +146,9 @@ virLockManagerTakeBack(virLockManager *man, const virLockWait *wait, GError **er
     virLockWait undo;
     gboolean ours;
 
+    /* a destination that ran keeps the bridge until our leases are free: no waiting for it */
+    if (!virLockManagerCheckOwnEpoch(man, run, wait, error))
+        return FALSE;
     if (!driver->reserve(man->object, bridge, 1, wait, error)) {
         g_prefix_error(
             error, "guest '%s' cannot be taken back from its destination: ", man->name);

@@ -100,4 +100,9 @@ void virSupervisorControlBlockPull(virSupervisorControl *control, GVariant *para
 void virSupervisorControlBlockCopy(virSupervisorControl *control, GVariant *parameters,
                                    GDBusMethodInvocation *invocation);
 
+/* --- control_migrate.c: takes @invocation --- */
+
+void virSupervisorControlMigrate(virSupervisorControl *control, GVariant *parameters,
+                                 GDBusMethodInvocation *invocation);
+
 #endif

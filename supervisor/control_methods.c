@@ -233,6 +233,7 @@ static const virControlMethodEntry methods[] = {
     {"BlockPull", virSupervisorControlBlockPull},
     {"BlockCopy", virSupervisorControlBlockCopy},
     {"GetXMLDesc", virControlGetXMLDesc},
+    {"Migrate", virSupervisorControlMigrate},
 };
 
 void

@@ -17,6 +17,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/control_disks.c \
 	%D%/control_jobs.c \
 	%D%/control_methods.c \
+	%D%/control_migrate.c \
 	%D%/control_stream.c \
 	%D%/control_stream.h \
 	%D%/drain.c \
@@ -33,6 +34,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/lease_loss.h \
 	%D%/leftovers.c \
 	%D%/leftovers.h \
+	%D%/migration.c \
+	%D%/migration.h \
 	%D%/park.c \
 	%D%/park.h \
 	%D%/qmp.c \

@@ -35,6 +35,7 @@
 
 typedef struct {
     int statusFd;
+    int channel[2];  /* of a guest that comes from another host: in, out; else -1 */
     char *guestName; /* only to be seen in ps */
     virSupervisorStarter *starter;
     virLockConfig *config;
@@ -139,6 +140,7 @@ virMainPrepare(virMain *self, GError **error)
     self->spec = virSupervisorStarterReadSpec(self->starter, error);
     if (!self->spec)
         return FALSE;
+    memcpy(self->spec->channel, self->channel, sizeof(self->channel));
     self->config = virLockConfigLoad(self->spec->configPath, error);
     if (!self->config)
         return FALSE;
@@ -158,7 +160,8 @@ virMainServe(virMain *self)
 
     virSupervisorFree(sup);
     if (ended && virSupervisorWantsRestart(self->obj)) {
-        /* the next supervisor needs the folder */
+        /* the next supervisor needs the folder, and starts it from its disks */
+        g_clear_pointer(&self->spec->incoming, json_object_unref);
         g_clear_pointer(&self->obj->runtime, virDomainLockRuntimeFree);
         ended = virSupervisorRestart(self->obj, self->spec);
     }
@@ -193,6 +196,9 @@ virMainRun(virMain *self)
     self->starter = virSupervisorStarterNew(self->statusFd);
     if (virStepFd() >= 0)
         (void)virFdSetCloexec(virStepFd(), TRUE);
+    for (gsize i = 0; i < G_N_ELEMENTS(self->channel); i++)
+        if (self->channel[i] >= 0)
+            (void)virFdSetCloexec(self->channel[i], TRUE);
     if (virMainPrepare(self, &error))
         status = virMainServe(self);
     else
@@ -209,6 +215,10 @@ virMainParse(virMain *self, int argc, char **argv, GError **error)
     const GOptionEntry entries[] = {
         {"status-fd", 0, 0, G_OPTION_ARG_INT, &self->statusFd, "Socket to the starter",
          "FD"},
+        {"channel-in", 0, 0, G_OPTION_ARG_INT, &self->channel[0],
+         "A guest comes: from its source", "FD"},
+        {"channel-out", 0, 0, G_OPTION_ARG_INT, &self->channel[1],
+         "A guest comes: to its source", "FD"},
         {"guest", 0, 0, G_OPTION_ARG_FILENAME, &self->guestName,
          "Name of the guest, shown by ps", "NAME"},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
@@ -232,7 +242,7 @@ virMainParse(virMain *self, int argc, char **argv, GError **error)
 int
 main(int argc, char **argv)
 {
-    virMain self = {.statusFd = -1};
+    virMain self = {.statusFd = -1, .channel = {-1, -1}};
     g_autoptr(GError) error = NULL;
 
     virMainSetMalloc();

@@ -11,6 +11,7 @@
 #include "domain_lock/codec.h"
 #include "domain_lock/job.h"
 #include "domain_lock/step.h"
+#include "supervisor/migration.h"
 #include <gio/gunixsocketaddress.h>
 #include <glib-unix.h>
 #include <malloc.h>
@@ -32,6 +33,8 @@ struct _virSupervisor {
     virSupervisorControl *control;
     virSupervisorWatch *watch;
     virSupervisorStarter *starter; /* until the start is through */
+    virMigrateIn *in;              /* until a guest from another host has arrived */
+    virSupervisorMigration *migration;
     GCancellable *startCancellable;
     virLockWait startWait;
     guint startTimer;
@@ -46,11 +49,18 @@ struct _virSupervisor {
 };
 
 static void virSupervisorFollow(virSupervisor *sup, virDomainLockFollow follow);
+static gboolean virSupervisorStartStuck(gpointer data);
 
 virDomainLockObj *
 virSupervisorGetObj(virSupervisor *sup)
 {
     return sup->obj;
+}
+
+virSupervisorMigration *
+virSupervisorGetMigration(virSupervisor *sup)
+{
+    return sup->migration;
 }
 
 /* --- the end ------------------------------------------------------------------------ */
@@ -235,8 +245,13 @@ virSupervisorGuestSays(const char *event, JsonObject *data, gpointer opaque)
     virSupervisor *sup = opaque;
     const char *device = NULL;
 
-    if (g_str_equal(event, VIR_DOMAIN_LOCK_GUEST_EXITED) && sup->watch)
-        virSupervisorWatchEnded(sup->watch);
+    if (g_str_equal(event, VIR_DOMAIN_LOCK_GUEST_EXITED)) {
+        if (sup->watch)
+            virSupervisorWatchEnded(sup->watch);
+        /* what waits for its memory waits for no QEMU that has ended */
+        if (sup->in)
+            virSupervisorCancelStart(sup);
+    }
     if (g_str_equal(event, "DEVICE_DELETED") &&
         (device = virDomainLockJsonString(data, "device")))
         virSupervisorControlDeviceDeleted(sup->control, device);
@@ -327,12 +342,20 @@ virSupervisorTellReady(virSupervisor *sup)
 }
 
 static void
+virSupervisorStartTimer(virSupervisor *sup, guint sec)
+{
+    if (sup->startTimer)
+        g_source_remove(sup->startTimer);
+    sup->startTimer =
+        sec > 0 ? g_timeout_add_seconds(sec, virSupervisorStartStuck, sup) : 0;
+}
+
+static void
 virSupervisorStartDone(const GError *error, gpointer data)
 {
     virSupervisor *sup = data;
 
-    g_source_remove(sup->startTimer);
-    sup->startTimer = 0;
+    virSupervisorStartTimer(sup, 0);
     sup->starting = FALSE;
     if (error) {
         virSupervisorStarterFail(sup->starter, error);
@@ -341,6 +364,9 @@ virSupervisorStartDone(const GError *error, gpointer data)
     }
     virStepStop("start", 10);
     virSupervisorTellReady(sup);
+    if (sup->in)
+        virSupervisorMigrationSettle(sup->migration);
+    g_clear_pointer(&sup->in, virMigrateInFree);
     virSupervisorFollow(sup, virDomainLockObjHandleDeferred(sup->obj));
 }
 
@@ -393,9 +419,7 @@ virSupervisorStartCancelled(GCancellable *cancellable, gpointer data)
     (void)cancellable;
     if (!sup->starting)
         return;
-    g_source_remove(sup->startTimer);
-    sup->startTimer =
-        g_timeout_add_seconds(START_GRACE_SEC, virSupervisorStartStuck, sup);
+    virSupervisorStartTimer(sup, START_GRACE_SEC);
 }
 
 /* --- taking up a guest that has lost its supervisor ---------------------------------- */
@@ -459,20 +483,64 @@ virSupervisorProgress(const virLockProgress *progress, gpointer data)
     virSupervisorStarterProgress(data, progress);
 }
 
+/* --- a start that comes from another host ------------------------------------------- */
+
+static gboolean
+virSupervisorReserveRun(gpointer data, GError **error)
+{
+    virSupervisor *sup = data;
+
+    return virDomainLockIncomingReserve(sup->obj, sup->in, &sup->startWait, error);
+}
+
+static gboolean
+virSupervisorReceiveRun(gpointer data, GError **error)
+{
+    virSupervisor *sup = data;
+
+    return virDomainLockIncomingReceive(sup->obj, sup->in, sup->startCancellable, error);
+}
+
+/* The bounds were those of the reservation: the memory takes as long as it takes. */
+static void
+virSupervisorReserveDone(const GError *error, gpointer data)
+{
+    virSupervisor *sup = data;
+    virSupervisorJob job = {.name = "receiving the guest",
+                            .run = virSupervisorReceiveRun,
+                            .done = virSupervisorStartDone,
+                            .data = sup};
+
+    if (error) {
+        virSupervisorStartDone(error, sup);
+        return;
+    }
+    virSupervisorStartTimer(sup, 0);
+    virSupervisorJobsAdd(sup->jobs, &job);
+}
+
+/* --- the start ---------------------------------------------------------------------- */
+
 static void
 virSupervisorStart(virSupervisor *sup, const virDomainLockSpec *spec)
 {
     gint64 now = g_get_monotonic_time();
-    gint64 deadline = spec->deadlineUsec > 0
+    gint64 deadline = spec->deadlineUsec > 0 && !sup->in
                           ? spec->deadlineUsec
                           : now + VIR_LOCK_WAIT_DEFAULT_SEC * G_USEC_PER_SEC;
-    gboolean attach = spec->attach != NULL;
-    virSupervisorJob job = {
-        .name = attach ? "attaching" : "starting",
-        .run = attach ? virSupervisorAttachRun : virSupervisorStartRun,
-        .done = attach ? virSupervisorAttachDone : virSupervisorStartDone,
-        .data = sup};
+    virSupervisorJob job = {.name = "starting",
+                            .run = virSupervisorStartRun,
+                            .done = virSupervisorStartDone,
+                            .data = sup};
 
+    if (spec->attach) {
+        job.name = "attaching";
+        job.run = virSupervisorAttachRun;
+        job.done = virSupervisorAttachDone;
+    } else if (sup->in) {
+        job.run = virSupervisorReserveRun;
+        job.done = virSupervisorReserveDone;
+    }
     sup->startWait = (virLockWait){.structSize = sizeof(virLockWait),
                                    .deadlineUsec = deadline,
                                    .busyUsec = spec->busyUsec,
@@ -480,9 +548,8 @@ virSupervisorStart(virSupervisor *sup, const virDomainLockSpec *spec)
                                    .progress = virSupervisorProgress,
                                    .progressData = sup->starter};
     sup->starting = TRUE;
-    sup->startTimer = g_timeout_add_seconds(
-        (guint)(MAX(deadline - now, 0) / G_USEC_PER_SEC) + START_GRACE_SEC,
-        virSupervisorStartStuck, sup);
+    virSupervisorStartTimer(sup, (guint)(MAX(deadline - now, 0) / G_USEC_PER_SEC) +
+                                     START_GRACE_SEC);
     g_signal_connect(sup->startCancellable, "cancelled",
                      G_CALLBACK(virSupervisorStartCancelled), sup);
     virSupervisorStarterWatch(sup->starter, sup->startCancellable);
@@ -557,6 +624,7 @@ virSupervisorNew(virDomainLockObj *obj, virSupervisorStarter *starter)
     sup->loop = g_main_loop_new(NULL, FALSE);
     sup->obj = obj;
     sup->jobs = virSupervisorJobsNew(virSupervisorIdle, sup);
+    sup->migration = virSupervisorMigrationNew(sup);
     virSupervisorJobsDescribe(sup->jobs, virSupervisorJobText, sup);
     sup->starter = starter;
     sup->startCancellable = g_cancellable_new();
@@ -578,6 +646,8 @@ virSupervisorFree(virSupervisor *sup)
         g_source_remove(sup->retryTimer);
     virSupervisorSetDeadline(sup, 0);
     virSupervisorJobsFree(sup->jobs);
+    virSupervisorMigrationFree(sup->migration);
+    virMigrateInFree(sup->in);
     virSupervisorWatchFree(sup->watch);
     virSupervisorControlFree(sup->control);
     virSupervisorStarterFree(sup->starter);
@@ -618,12 +688,25 @@ virSupervisorOpen(virSupervisor *sup, GError **error)
     return virSupervisorOpenWatch(sup, error);
 }
 
+static gboolean
+virSupervisorTakeChannel(virSupervisor *sup, const virDomainLockSpec *spec,
+                         GError **error)
+{
+    if (!spec->incoming || spec->attach)
+        return TRUE;
+    sup->in = virMigrateInFromRequest(spec->incoming, error);
+    if (!sup->in)
+        return FALSE;
+    sup->in->channel = virMigrateChannelNew(spec->channel[0], spec->channel[1]);
+    return TRUE;
+}
+
 gboolean
 virSupervisorRun(virSupervisor *sup, const virDomainLockSpec *spec)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!virSupervisorOpen(sup, &error)) {
+    if (!virSupervisorTakeChannel(sup, spec, &error) || !virSupervisorOpen(sup, &error)) {
         if (!spec->attach)
             virDomainLockStartAbandon(sup->obj, &error);
         virSupervisorStarterFail(sup->starter, error);

@@ -23,6 +23,7 @@ void virSupervisorFree(virSupervisor *sup);
 gboolean virSupervisorRun(virSupervisor *sup, const virDomainLockSpec *spec);
 
 virDomainLockObj *virSupervisorGetObj(virSupervisor *sup);
+struct _virSupervisorMigration *virSupervisorGetMigration(virSupervisor *sup);
 /** A job of the control interface: waits VIR_SUPERVISOR_JOB_WAIT_MSEC for its turn. */
 #define VIR_SUPERVISOR_JOB_WAIT_MSEC 10000
 void virSupervisorAddJob(virSupervisor *sup, const char *name, virSupervisorJobFunc run,

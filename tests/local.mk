@@ -16,3 +16,4 @@ include tests/dbus/local.mk
 include tests/tools/local.mk
 include tests/guest/local.mk
 include tests/harness/local.mk
+include tests/migrate/local.mk

@@ -82,6 +82,13 @@ const virToolCommand virToolCommands[] = {
      "DEST is made, under a lease of its own before anything is written to it. With --pivot "
      "the guest goes on\nwith the copy, without a pause.",
      0, virToolCmdBlockCopy},
+    {"migrate", "GUEST HOST | GUEST --cancel", "move a running guest to another host",
+     "The guest goes on running while its memory is sent, and each of its disks stays "
+     "under a lease\nthroughout. \"RSH HOST leasehold migrate-in\" has to work without "
+     "questions.",
+     0, virToolCmdMigrate},
+    {"migrate-in", "", "the other end of migrate, started by it through a remote shell",
+     NULL, VIR_TOOL_COMMAND_HIDDEN, virToolCmdMigrateIn},
     {"who", "PATH|LEASE", "who holds the lease of a disk or guest",
      "The argument is the path of an image, a lease name, the key of a <lease> element, "
      "or "

@@ -16,6 +16,7 @@ leasehold_SOURCES = \
 	%D%/cmd_identify.c \
 	%D%/cmd_job.c \
 	%D%/cmd_list.c \
+	%D%/cmd_migrate.c \
 	%D%/cmd_plugin.c \
 	%D%/cmd_reset.c \
 	%D%/cmd_resume.c \

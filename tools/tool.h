@@ -87,6 +87,8 @@ int virToolCmdResume(virTool *tool);
 int virToolCmdReset(virTool *tool);
 int virToolCmdJob(virTool *tool);
 int virToolCmdAttach(virTool *tool);
+int virToolCmdMigrate(virTool *tool);
+int virToolCmdMigrateIn(virTool *tool);
 int virToolCmdAttachDisk(virTool *tool);
 int virToolCmdDetachDisk(virTool *tool);
 int virToolCmdSnapshotDisk(virTool *tool);

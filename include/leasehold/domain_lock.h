@@ -48,6 +48,9 @@ typedef enum {
     VIR_DOMAIN_LOCK_REASON_MIGRATED,
     VIR_DOMAIN_LOCK_REASON_SAVED,
     VIR_DOMAIN_LOCK_REASON_UNKNOWN, /* nobody saw how it ended */
+    VIR_DOMAIN_LOCK_REASON_MIGRATING, /* PAUSED: the last of its memory is on the way */
+    VIR_DOMAIN_LOCK_REASON_YIELDED, /* PAUSED: handed to another host, which has not said yet
+                                     * whether it runs there */
 } virDomainLockReason;
 
 /** "running", "lease-lost", ...: the words of list, show and --json. */
@@ -303,6 +306,54 @@ gboolean virDomainLockJobCancel(virDomainLock *dom, GError **error);
  */
 char *virDomainLockGetXMLDesc(virDomainLock *dom, guint flags,
                               GError **error) VIR_LOCK_WARN_UNUSED;
+
+typedef enum {
+    VIR_DOMAIN_LOCK_MIGRATE_AUTO_CONVERGE = 1 << 0, /* slow the guest down if it must be */
+    VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED = 1 << 1,
+} virDomainLockMigrateFlagsType;
+#define VIR_DOMAIN_LOCK_MIGRATE_ALL                                                          \
+    (VIR_DOMAIN_LOCK_MIGRATE_AUTO_CONVERGE | VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED)
+
+/** virDomainLockMigrateOptions: zero means the default. */
+typedef struct _virDomainLockMigrateOptions {
+    gsize structSize;
+    const char *const *rsh; /* remote shell and its arguments, NULL-terminated; NULL: [migrate]
+                             * rsh of the configuration */
+    guint timeoutSec;       /* give up, and let it stay here, when it takes longer */
+    guint64 bandwidth;      /* bytes a second */
+    guint downtimeMsec;     /* how long it may stand still */
+    guint connections;      /* parallel connections for its memory */
+    guint flags;            /* virDomainLockMigrateFlagsType */
+} virDomainLockMigrateOptions;
+
+/**
+ * virDomainLockMigrate:
+ * @host: where to, as the remote shell knows it
+ * @options: NULL: the defaults
+ * @wait: its cancellable keeps the guest here, as long as that can be; its progress is told how
+ *   much of the memory is left; or NULL
+ *
+ * Moves a running or paused guest to another host while it runs. The remote shell is started
+ * as "RSH... HOST leasehold migrate-in", and both its ends go to the guest's supervisor: the
+ * caller may die. TRUE: it runs there (or is paused, as it was here). A failure leaves it here
+ * as it was. INDETERMINATE: the destination has it, and did not say whether it runs; it is
+ * stopped here (PAUSED, yielded) and its supervisor goes on asking.
+ *
+ * STATE: it is neither running nor paused, a disk is being unplugged, or a block job runs.
+ * virDomainLockJobCancel keeps it here, too.
+ */
+gboolean virDomainLockMigrate(virDomainLock *dom, const char *host,
+                              const virDomainLockMigrateOptions *options,
+                              const virLockWait *wait, GError **error);
+/**
+ * virDomainLockMigrateIn: the other end of the remote shell ("leasehold migrate-in").
+ * @inFd, @outFd: the channel to the source; stay the caller's, who should keep them open
+ *
+ * Starts a supervisor for the guest that comes, which takes the channel over. Returns when the
+ * guest runs here. A failure was told to the source.
+ */
+virDomainLock *virDomainLockMigrateIn(virLockConfig *config, int inFd, int outFd,
+                                      GError **error) VIR_LOCK_WARN_UNUSED;
 
 /** Waits until the guest has ended. TRUE with *info (may be NULL) set. When its supervisor dies
  * meanwhile and QEMU does not, another one is started (virDomainLockAttach). */

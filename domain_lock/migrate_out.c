@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * migrate_out.c: the source of a migration (I5, I6, I7).
+ *
+ * Theory of operation. All leases stay held until QEMU is reaped, after the guest was heard to
+ * run elsewhere, so a third host never finds one free. Until QEMU says "completed" it may
+ * restart the guest by itself at any time (a stream that breaks late does that), so the word
+ * that the guest will not run here any more is given at "completed" and not before. Once it is
+ * given, this side may run the guest again only by virDomainLockMigrateTakeBack.
+ */
+#include "describe.h"
+#include "job.h"
+#include "migrate.h"
+#include "sequence.h"
+#include "spec.h"
+#include <string.h>
+
+/* The destination reads the images, takes its bridges and starts QEMU. */
+#define OUT_RESERVE_USEC (90 * G_USEC_PER_SEC)
+/* Of nothing but a message, one sector and QEMU's cont. */
+#define OUT_HEAR_USEC (10 * G_USEC_PER_SEC)
+#define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
+#define OUT_CANCEL_USEC (30 * G_USEC_PER_SEC)
+#define OUT_STOP_USEC (2 * G_USEC_PER_SEC)
+#define OUT_STOP_NAP_USEC 2000
+#define OUT_LEAVE_USEC (15 * G_USEC_PER_SEC)
+/* The lock daemon of a destination that gave up may take this long to free its bridges. */
+#define OUT_BACK_USEC (10 * G_USEC_PER_SEC)
+#define OUT_BACK_BUSY_USEC (3 * G_USEC_PER_SEC)
+
+virMigrateOut *
+virMigrateOutNew(virDomainLockObj *obj, virMigrateChannel *channel, const char *host)
+{
+    virMigrateOut *out = g_new0(virMigrateOut, 1);
+
+    out->obj = obj;
+    out->channel = channel;
+    out->host = g_strdup(host);
+    return out;
+}
+
+void
+virMigrateOutFree(virMigrateOut *out)
+{
+    if (!out)
+        return;
+    virMigrateChannelFree(out->channel);
+    g_free(out->host);
+    g_free(out);
+}
+
+/* --- migrate:1 ---------------------------------------------------------------------- */
+
+static gboolean
+virOutCheckState(virMigrateOut *out, GError **error)
+{
+    virDomainLockReason reason;
+    virDomainLockState state = virDomainLockObjGetStateAndReason(out->obj, &reason);
+
+    gboolean held = state == VIR_DOMAIN_LOCK_STATE_PAUSED &&
+                    (reason == VIR_DOMAIN_LOCK_REASON_USER ||
+                     reason == VIR_DOMAIN_LOCK_REASON_NONE);
+
+    virDomainLockObjSetHeld(out->obj, held);
+    if (!virDomainLockObjIsLeaseLost(out->obj) &&
+        (held || state == VIR_DOMAIN_LOCK_STATE_RUNNING))
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "it is %s%s%s%s",
+                virDomainLockStateName(state),
+                reason != VIR_DOMAIN_LOCK_REASON_NONE ? " (" : "",
+                virDomainLockReasonName(reason),
+                reason != VIR_DOMAIN_LOCK_REASON_NONE ? ")" : "");
+    return FALSE;
+}
+
+static gboolean
+virOutCheckUnplug(virMigrateOut *out, GError **error)
+{
+    virDomainLockObj *obj = out->obj;
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+    GHashTableIter iter;
+    gpointer id = NULL;
+    const char *target;
+
+    g_hash_table_iter_init(&iter, obj->status->asked);
+    if (!g_hash_table_iter_next(&iter, &id, NULL))
+        return TRUE;
+    target = virDomainDefFindDiskById(obj->def, id);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "it was asked to let go of disk '%s' and has not yet: wait until it has",
+                target ? target : (const char *)id);
+    return FALSE;
+}
+
+static gboolean
+virOutCheckBlockJobs(virMigrateOut *out, GError **error)
+{
+    g_autoptr(JsonNode) answer = out->obj->guest->ops->command(
+        out->obj->guest, "query-block-jobs", NULL,
+        g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    JsonArray *jobs =
+        answer && JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
+    JsonNode *first =
+        jobs && json_array_get_length(jobs) > 0 ? json_array_get_element(jobs, 0) : NULL;
+    JsonObject *job =
+        first && JSON_NODE_HOLDS_OBJECT(first) ? json_node_get_object(first) : NULL;
+
+    if (!answer)
+        return FALSE;
+    if (!first)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "block job '%s' (%s) runs: wait for its end, or cancel it",
+                job ? virDomainLockJsonString(job, "device") : "?",
+                job ? virDomainLockJsonString(job, "type") : "?");
+    return FALSE;
+}
+
+/* Its state is in a process beside QEMU, which would have to come along. */
+static gboolean
+virOutCheckTpm(virMigrateOut *out, GError **error)
+{
+    g_autoptr(virDomainTpmEmulator) tpm = virDomainDefGetTpmEmulator(
+        out->obj->def, virDomainLockRuntimeGetPath(out->obj->runtime));
+
+    if (!tpm)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+                "it has an emulated TPM, which cannot move while it runs");
+    return FALSE;
+}
+
+static gboolean
+virOutCheck(virMigrateOut *out, GError **error)
+{
+    return virOutCheckState(out, error) && virOutCheckUnplug(out, error) &&
+           virOutCheckBlockJobs(out, error) && virOutCheckTpm(out, error);
+}
+
+/* --- migrate:2 ---------------------------------------------------------------------- */
+
+/* What this host alone decides is not the destination's business. NULL: no description. */
+static JsonObject *
+virOutGuest(virMigrateOut *out, GError **error)
+{
+    virDomainLockObj *obj = out->obj;
+    g_autofree char *xml = NULL;
+    JsonObject *guest;
+
+    if (!virDomainDefIsForeign(obj->def) && !(xml = virDomainLockDescribe(obj, error)))
+        return NULL;
+    guest = virDomainLockSpecToJson(obj->spec);
+    if (xml)
+        json_object_set_string_member(guest, "xml", xml);
+    json_object_remove_member(guest, "config");
+    json_object_remove_member(guest, "deadline_usec");
+    json_object_remove_member(guest, "busy_usec");
+    json_object_remove_member(guest, "incoming");
+    json_object_remove_member(guest, "attach");
+    json_object_set_int_member(guest, "flags",
+                               out->obj->flags & VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE);
+    return guest;
+}
+
+static JsonObject *
+virOutRequest(virMigrateOut *out, const char *ticket, GError **error)
+{
+    JsonObject *guest = virOutGuest(out, error);
+    g_autofree char *bootId = virDomainLockBootId();
+    JsonObject *request;
+
+    if (!guest)
+        return NULL;
+    request = virMigrateMessageNew("request");
+    json_object_set_int_member(request, "version", VIR_MIGRATE_PROTOCOL_VERSION);
+    json_object_set_string_member(request, "host", out->obj->status->info->hostName);
+    if (bootId)
+        json_object_set_string_member(request, "boot_id", bootId);
+    json_object_set_string_member(request, "ticket", ticket);
+    json_object_set_int_member(request, "flags", out->params.flags);
+    json_object_set_int_member(request, "connections", out->params.connections);
+    json_object_set_object_member(request, "guest", guest);
+    return request;
+}
+
+/* The name that the destination gives itself is the one of show, list and who there. */
+static void
+virOutLearnHost(virMigrateOut *out, JsonObject *reserved)
+{
+    const char *host = virDomainLockJsonString(reserved, "host");
+
+    if (host) {
+        g_free(out->host);
+        out->host = g_strdup(host);
+    }
+    virDomainLockObjSetPeer(out->obj, out->host);
+}
+
+/* "reserved", or NULL. */
+static JsonObject *
+virOutAsk(virMigrateOut *out, GError **error)
+{
+    virLockWait wait = {.structSize = sizeof(wait), .cancellable = virDomainLockJobCancellable(out->obj)};
+    g_autofree char *ticket = NULL;
+    g_autoptr(JsonObject) request = NULL;
+    g_autoptr(JsonObject) answer = NULL;
+    g_autoptr(GError) broken = NULL;
+
+    if (!virLockManagerPrepareMigrate(out->obj->man, out->host, 0, &ticket, &wait, error))
+        return NULL;
+    request = virOutRequest(out, ticket, error);
+    if (!request)
+        return NULL;
+    /* a remote shell that ended early has left its words for us to read */
+    if (!virMigrateChannelSend(out->channel, request, &broken))
+        g_message("%s", broken->message);
+    answer = virMigrateChannelReceive(out->channel,
+                                      g_get_monotonic_time() + OUT_RESERVE_USEC,
+                                      virDomainLockJobCancellable(out->obj), error);
+    if (!answer)
+        return NULL;
+    if (!g_str_equal(virMigrateMessageType(answer), "reserved") ||
+        !virDomainLockJsonString(answer, "uri") ||
+        !virDomainLockJsonString(answer, "key")) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "the destination answers '%s' instead of where to connect",
+                    virMigrateMessageType(answer));
+        return NULL;
+    }
+    virOutLearnHost(out, answer);
+    return g_steal_pointer(&answer);
+}
+
+/* --- migrate:3 ---------------------------------------------------------------------- */
+
+static gboolean
+virOutBegin(virMigrateOut *out, JsonObject *reserved, GError **error)
+{
+    virDomainLockObj *obj = out->obj;
+    g_autoptr(JsonObject) args = json_object_new();
+    g_autoptr(JsonNode) answer = NULL;
+
+    if (!virMigrateStreamSetUp(obj, &out->params,
+                               virDomainLockJsonString(reserved, "key"), FALSE, error))
+        return FALSE;
+    json_object_set_string_member(args, "uri", virDomainLockJsonString(reserved, "uri"));
+    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_MIGRATING);
+    out->streaming = TRUE;
+    answer =
+        obj->guest->ops->command(obj->guest, "migrate", args,
+                                 g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    return answer != NULL;
+}
+
+/* Something that makes it pointless or wrong to go on. */
+static gboolean
+virOutMayGoOn(virMigrateOut *out, gint64 deadlineUsec, GError **error)
+{
+    virDomainLockState state = virDomainLockObjGetState(out->obj);
+    g_autoptr(JsonObject) message = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (g_cancellable_is_cancelled(virDomainLockJobCancellable(out->obj)))
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED, "it was cancelled");
+    else if (g_get_monotonic_time() >= deadlineUsec)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+                    "its memory did not arrive within %u s", out->params.timeoutSec);
+    else if (virDomainLockObjIsLeaseLost(out->obj))
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_LOST, "its leases are lost");
+    else if (state != VIR_DOMAIN_LOCK_STATE_RUNNING &&
+             state != VIR_DOMAIN_LOCK_STATE_PAUSED)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "it is %s in the meantime", virDomainLockStateName(state));
+    else {
+        message = virMigrateChannelReceive(out->channel, 0, NULL, &why);
+        if (message || g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT))
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&why));
+    }
+    return FALSE;
+}
+
+static gboolean
+virOutSayAlive(virMigrateOut *out, gint64 *saidUsec, GError **error)
+{
+    g_autoptr(JsonObject) alive = NULL;
+
+    if (g_get_monotonic_time() - *saidUsec < G_USEC_PER_SEC)
+        return TRUE;
+    *saidUsec = g_get_monotonic_time();
+    alive = virMigrateMessageNew("alive");
+    return virMigrateChannelSend(out->channel, alive, error);
+}
+
+static gboolean
+virOutHasFailed(const virMigrateProgress *progress, GError **error)
+{
+    if (!g_str_equal(progress->status, "failed") &&
+        !g_str_equal(progress->status, "cancelled") &&
+        !g_str_equal(progress->status, "none"))
+        return FALSE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                "the stream of its memory broke off%s%s", progress->failure ? ": " : "",
+                progress->failure ? progress->failure : "");
+    return TRUE;
+}
+
+static gboolean
+virOutStream(virMigrateOut *out, GError **error)
+{
+    virDomainLockObj *obj = out->obj;
+    gint64 deadline = out->params.timeoutSec > 0
+                          ? g_get_monotonic_time() +
+                                out->params.timeoutSec * (gint64)G_USEC_PER_SEC
+                          : G_MAXINT64;
+    g_auto(virMigrateProgress) progress = {0};
+    gint64 said = 0;
+
+    for (;;) {
+        guint64 serial = obj->guest->ops->eventSerial(obj->guest);
+
+        if (!virMigrateStreamQuery(obj, &progress, error))
+            return FALSE;
+        if (g_str_equal(progress.status, "completed"))
+            return TRUE;
+        if (virOutHasFailed(&progress, error) || !virOutMayGoOn(out, deadline, error) ||
+            !virOutSayAlive(out, &said, error))
+            return FALSE;
+        virDomainLockJobProgress(obj, progress.totalBytes - progress.remainingBytes,
+                                 progress.totalBytes);
+        virMigrateStreamAwait(obj, serial, g_get_monotonic_time() + OUT_POLL_USEC,
+                              virDomainLockJobCancellable(obj));
+    }
+}
+
+/* --- going on here ------------------------------------------------------------------ */
+
+/* QEMU's STOP is handled by another thread: not before that is the reason known. */
+static virDomainLockState
+virOutAwaitStopped(virMigrateOut *out, virDomainLockReason *reason)
+{
+    gint64 deadline = g_get_monotonic_time() + OUT_STOP_USEC;
+    virDomainLockState state;
+
+    while ((state = virDomainLockObjGetStateAndReason(out->obj, reason)) ==
+               VIR_DOMAIN_LOCK_STATE_RUNNING &&
+           g_get_monotonic_time() < deadline)
+        g_usleep(OUT_STOP_NAP_USEC);
+    return state;
+}
+
+/* A guest that was stopped by the migration alone, and not by an I/O error or its own end. */
+static void
+virOutContinue(virMigrateOut *out)
+{
+    virDomainLockReason reason;
+    virDomainLockState state = virOutAwaitStopped(out, &reason);
+    g_autoptr(GError) why = NULL;
+
+    if (state != VIR_DOMAIN_LOCK_STATE_PAUSED)
+        return;
+    if (virDomainLockObjIsHeld(out->obj)) {
+        virDomainLockObjSetState(out->obj, state, VIR_DOMAIN_LOCK_REASON_USER, NULL);
+        return;
+    }
+    if (reason != VIR_DOMAIN_LOCK_REASON_MIGRATING &&
+        reason != VIR_DOMAIN_LOCK_REASON_YIELDED)
+        return;
+    if (!virDomainLockCommandSimple(out->obj, "cont", &why))
+        virDomainLockObjSetState(out->obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
+                                 VIR_DOMAIN_LOCK_REASON_USER, why->message);
+}
+
+/* Until QEMU's migration is over in one way or another. */
+static gboolean
+virOutIsOver(const virMigrateProgress *progress)
+{
+    static const char *const ends[] = {"none", "cancelled", "failed", "completed", NULL};
+
+    return g_strv_contains(ends, progress->status);
+}
+
+static void
+virOutStopStream(virMigrateOut *out)
+{
+    virDomainLockObj *obj = out->obj;
+    gint64 deadline = g_get_monotonic_time() + OUT_CANCEL_USEC;
+    g_auto(virMigrateProgress) progress = {0};
+    g_autoptr(GError) why = NULL;
+
+    if (!virDomainLockCommandSimple(obj, "migrate_cancel", &why)) {
+        g_message("the stream cannot be cancelled: %s", why->message);
+        return;
+    }
+    do {
+        guint64 serial = obj->guest->ops->eventSerial(obj->guest);
+
+        if (!virMigrateStreamQuery(obj, &progress, &why)) {
+            g_message("nobody knows how the stream ended: %s", why->message);
+            return;
+        }
+        if (virOutIsOver(&progress))
+            break;
+        virMigrateStreamAwait(obj, serial, g_get_monotonic_time() + OUT_POLL_USEC, NULL);
+    } while (g_get_monotonic_time() < deadline);
+    /* it was complete, but the word was not given: nobody else can run it */
+    if (g_str_equal(progress.status, "completed"))
+        virOutContinue(out);
+}
+
+/* The other side has undone everything when it closes the channel. */
+static void
+virOutSeeOff(virMigrateOut *out)
+{
+    gint64 deadline = g_get_monotonic_time() + OUT_LEAVE_USEC;
+    g_autoptr(JsonObject) cancel = virMigrateMessageNew("cancel");
+    gboolean more = virMigrateChannelSend(out->channel, cancel, NULL);
+
+    while (more && !virMigrateChannelPeerFailed(out->channel)) {
+        g_autoptr(JsonObject) message =
+            virMigrateChannelReceive(out->channel, deadline, NULL, NULL);
+
+        more = message != NULL;
+    }
+}
+
+/* Before the word: the guest stays, as if nothing had been. */
+static void
+virOutGoBack(virMigrateOut *out)
+{
+    virDomainLockObj *obj = out->obj;
+    g_autoptr(GError) why = NULL;
+
+    if (out->streaming)
+        virOutStopStream(out);
+    virMigrateStreamTearDown(obj);
+    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_NONE);
+    if (!virLockManagerCompleteMigrateOut(obj->man, VIR_LOCK_MANAGER_MIGRATE_CANCEL, NULL,
+                                          NULL, &why) &&
+        !g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE))
+        g_warning("%s", why->message);
+    virOutSeeOff(out);
+}
+
+/* --- migrate:4 and after ------------------------------------------------------------ */
+
+/* From here on nobody resumes or resets it any more; but somebody may have, a moment ago. */
+static gboolean
+virOutSeal(virMigrateOut *out, GError **error)
+{
+    virDomainLockObj *obj = out->obj;
+    g_autoptr(JsonNode) answer = NULL;
+    const char *status;
+
+    if (!virOutMayGoOn(out, G_MAXINT64, error) || !virDomainLockJobSeal(obj, error))
+        return FALSE;
+    answer =
+        obj->guest->ops->command(obj->guest, "query-status", NULL,
+                                 g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    if (!answer)
+        return FALSE;
+    status = JSON_NODE_HOLDS_OBJECT(answer)
+                 ? virDomainLockJsonString(json_node_get_object(answer), "status")
+                 : NULL;
+    if (g_strcmp0(status, "postmigrate") == 0)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "it does not stand still when its memory has gone, but is '%s'",
+                status ? status : "?");
+    return FALSE;
+}
+
+static gboolean
+virOutGiveWord(virMigrateOut *out, GError **error)
+{
+    g_autoptr(JsonObject) word = virMigrateMessageNew("word");
+    g_autofree char *cookie = NULL;
+    g_autoptr(GError) gone = NULL;
+
+    if (!virLockManagerCompleteMigrateOut(out->obj->man, 0, &cookie, NULL, error))
+        return FALSE;
+    out->yielded = TRUE;
+    json_object_set_string_member(word, "cookie", cookie);
+    json_object_set_boolean_member(word, "run", !virDomainLockObjIsHeld(out->obj));
+    /* whether it arrived is what step 5 finds out */
+    if (!virMigrateChannelSend(out->channel, word, &gone))
+        g_message("%s", gone->message);
+    return TRUE;
+}
+
+static void
+virOutShowYielded(virMigrateOut *out)
+{
+    virDomainLockState state = virDomainLockObjGetState(out->obj);
+    g_autofree char *message = g_strdup_printf(
+        "yielded to host '%s': it runs there, or comes back when that host gives it up",
+        out->host);
+
+    /* one that has finished stays finished */
+    if (state != VIR_DOMAIN_LOCK_STATE_RUNNING && state != VIR_DOMAIN_LOCK_STATE_PAUSED)
+        return;
+    virDomainLockObjSetState(out->obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
+                             VIR_DOMAIN_LOCK_REASON_YIELDED, message);
+}
+
+static gboolean
+virOutHear(virMigrateOut *out, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + OUT_HEAR_USEC;
+
+    for (;;) {
+        g_autoptr(JsonObject) message =
+            virMigrateChannelReceive(out->channel, deadline, NULL, error);
+
+        if (!message)
+            return FALSE;
+        if (g_str_equal(virMigrateMessageType(message), "running"))
+            return TRUE;
+    }
+}
+
+static gboolean
+virOutEnd(virMigrateOut *out, GError **error)
+{
+    virDomainLockObjSetEndReason(out->obj, VIR_DOMAIN_LOCK_REASON_MIGRATED);
+    virDomainLockObjEmit(out->obj, "MIGRATED", out->host, NULL);
+    return virDomainLockEnd(out->obj, error);
+}
+
+virMigrateFate
+virDomainLockMigrateTakeBack(virMigrateOut *out, GError **error)
+{
+    gint64 now = g_get_monotonic_time();
+    virLockWait wait = {.structSize = sizeof(wait),
+                        .deadlineUsec = now + OUT_BACK_USEC,
+                        .busyUsec = now + OUT_BACK_BUSY_USEC};
+    virDomainLockObj *obj = out->obj;
+    g_autoptr(GError) why = NULL;
+
+    if (virLockManagerCompleteMigrateOut(obj->man, VIR_LOCK_MANAGER_MIGRATE_CANCEL, NULL,
+                                         &wait, &why)) {
+        out->yielded = FALSE;
+        virMigrateStreamTearDown(obj);
+        virOutContinue(out);
+        virDomainLockObjEmit(obj, "MIGRATION_FAILED", out->host,
+                             "it did not run there, and goes on here");
+        return VIR_MIGRATE_FATE_HERE;
+    }
+    if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE)) {
+        if (virOutEnd(out, error))
+            return VIR_MIGRATE_FATE_THERE;
+        return VIR_MIGRATE_FATE_UNKNOWN;
+    }
+    g_propagate_prefixed_error(
+        error, g_steal_pointer(&why),
+        "guest '%s' was yielded to host '%s', which has not said that it runs: ",
+        obj->status->info->name, out->host);
+    return VIR_MIGRATE_FATE_UNKNOWN;
+}
+
+/* Steps 4 to 6. */
+static gboolean
+virOutHandOver(virMigrateOut *out, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    gboolean heard;
+
+    virDomainLockObjSetStep(out->obj, "migrate", 5);
+    heard = virOutHear(out, &why);
+    /* what keeps it from being resumed when the job does not any more */
+    virOutShowYielded(out);
+    virDomainLockJobEnd(out->obj);
+    if (heard) {
+        virDomainLockObjSetStep(out->obj, "migrate", 6);
+        return virOutEnd(out, error);
+    }
+    virDomainLockObjEmit(out->obj, "YIELDED", out->host, why->message);
+    switch (virDomainLockMigrateTakeBack(out, error)) {
+    case VIR_MIGRATE_FATE_THERE:
+        return TRUE;
+    case VIR_MIGRATE_FATE_HERE:
+        g_propagate_prefixed_error(
+            error, g_steal_pointer(&why),
+            "guest '%s' stays here: host '%s' could not run it: ",
+            out->obj->status->info->name, out->host);
+        return FALSE;
+    case VIR_MIGRATE_FATE_UNKNOWN:
+        if (error && *error)
+            (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
+        return FALSE;
+    }
+    g_assert_not_reached();
+}
+
+static gboolean
+virOutSend(virMigrateOut *out, GError **error)
+{
+    g_autoptr(JsonObject) reserved = NULL;
+
+    virDomainLockObjSetStep(out->obj, "migrate", 2);
+    reserved = virOutAsk(out, error);
+    if (!reserved)
+        return FALSE;
+    virDomainLockObjEmit(out->obj, "MIGRATION_STARTED", out->host, NULL);
+    virDomainLockObjSetStep(out->obj, "migrate", 3);
+    if (!virOutBegin(out, reserved, error) || !virOutStream(out, error))
+        return FALSE;
+    virDomainLockObjSetStep(out->obj, "migrate", 4);
+    return virOutSeal(out, error) && virOutGiveWord(out, error);
+}
+
+gboolean
+virDomainLockMigrateOut(virMigrateOut *out, GError **error)
+{
+    virDomainLockObj *obj = out->obj;
+    GError *why = NULL;
+    gboolean ok;
+
+    virDomainLockObjSetStep(obj, "migrate", 1);
+    if (!virOutCheck(out, &why)) {
+        virDomainLockObjSetStep(obj, NULL, 0);
+        g_propagate_prefixed_error(error, why, "cannot migrate guest '%s': ",
+                                   obj->status->info->name);
+        return FALSE;
+    }
+    virDomainLockObjSetPeer(obj, out->host);
+    virDomainLockJobBegin(obj, "migrating", out->host, 0);
+    if (virOutSend(out, &why)) {
+        ok = virOutHandOver(out, error);
+    } else {
+        virOutGoBack(out);
+        virDomainLockObjEmit(obj, "MIGRATION_FAILED", out->host, why->message);
+        g_propagate_prefixed_error(error, why,
+                                   "cannot migrate guest '%s' to host '%s': ",
+                                   obj->status->info->name, out->host);
+        virDomainLockJobEnd(obj);
+        ok = FALSE;
+    }
+    if (virDomainLockObjGetState(obj) != VIR_DOMAIN_LOCK_STATE_SHUTOFF)
+        virDomainLockObjSetStep(obj, NULL, 0);
+    return ok;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * start_steps.h: the steps of a start (start.c) that the arrival of a guest from another host
+ * (migrate_in.c) shares with it.
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_START_STEPS_H
+#define LEASEHOLD_DOMAIN_LOCK_START_STEPS_H
+
+#include "object.h"
+#include "undo.h"
+
+typedef struct _virStart {
+    virDomainLockObj *obj;
+    const virLockWait *wait;
+    virUndo *undo;
+} virStart;
+
+/** With what StartPrepare did on it. */
+virUndo *virStartPreparedUndo(virDomainLockObj *obj);
+gboolean virStartTakeLeases(virStart *start, GError **error);
+gboolean virStartReadChainsAgain(virStart *start, GError **error);
+gboolean virStartExec(virStart *start, GError **error);
+gboolean virStartAudit(virStart *start, GError **error);
+gboolean virStartSetActions(virDomainLockObj *obj, GError **error);
+/** CANCELLED or TIMEOUT before a step whose name is @what. */
+gboolean virStartCheckBounds(const virLockWait *wait, const char *what, GError **error);
+/** Undoes everything, adds to *@error what could not be undone; SHUTOFF (FAILED). */
+void virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * migration.c: see migration.h.
+ */
+#include "supervisor/migration.h"
+#include "supervisor/supervisor.h"
+
+#define MIGRATION_AGAIN_SEC 2
+
+struct _virSupervisorMigration {
+    virSupervisor *sup;
+    virMigrateOut *out; /* yielded, and not heard of */
+    virMigrateFate fate;
+    guint timer;
+};
+
+static gboolean
+virMigrationEnded(virSupervisorMigration *migration)
+{
+    return virDomainLockObjGetState(virSupervisorGetObj(migration->sup)) ==
+           VIR_DOMAIN_LOCK_STATE_SHUTOFF;
+}
+
+static void
+virMigrationAgain(virSupervisorMigration *migration, GSourceFunc func)
+{
+    if (migration->timer == 0)
+        migration->timer = g_timeout_add_seconds(MIGRATION_AGAIN_SEC, func, migration);
+}
+
+/* --- settling ----------------------------------------------------------------------- */
+
+static gboolean
+virMigrationSettleRun(gpointer data, GError **error)
+{
+    virSupervisorMigration *migration = data;
+
+    return virMigrationEnded(migration) ||
+           virDomainLockSettle(virSupervisorGetObj(migration->sup), error);
+}
+
+static gboolean
+virMigrationSettleAgain(gpointer data)
+{
+    virSupervisorMigration *migration = data;
+
+    migration->timer = 0;
+    virSupervisorMigrationSettle(migration);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+virMigrationSettleDone(const GError *error, gpointer data)
+{
+    virSupervisorMigration *migration = data;
+
+    if (!error || virMigrationEnded(migration))
+        return;
+    g_message("%s", error->message);
+    virMigrationAgain(migration, virMigrationSettleAgain);
+}
+
+void
+virSupervisorMigrationSettle(virSupervisorMigration *migration)
+{
+    virSupervisorJob job = {.name = "taking its leases over",
+                            .run = virMigrationSettleRun,
+                            .done = virMigrationSettleDone,
+                            .data = migration};
+
+    virSupervisorAddJobOf(migration->sup, &job);
+}
+
+/* --- yielded ------------------------------------------------------------------------ */
+
+static void virMigrationAsk(virSupervisorMigration *migration);
+
+static gboolean
+virMigrationAskRun(gpointer data, GError **error)
+{
+    virSupervisorMigration *migration = data;
+
+    if (virMigrationEnded(migration))
+        return TRUE;
+    migration->fate = virDomainLockMigrateTakeBack(migration->out, error);
+    return migration->fate != VIR_MIGRATE_FATE_UNKNOWN;
+}
+
+static gboolean
+virMigrationAskAgain(gpointer data)
+{
+    virSupervisorMigration *migration = data;
+
+    migration->timer = 0;
+    virMigrationAsk(migration);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+virMigrationAskDone(const GError *error, gpointer data)
+{
+    virSupervisorMigration *migration = data;
+
+    if (error && !virMigrationEnded(migration)) {
+        g_message("%s", error->message);
+        virMigrationAgain(migration, virMigrationAskAgain);
+        return;
+    }
+    g_clear_pointer(&migration->out, virMigrateOutFree);
+    if (virMigrationEnded(migration))
+        virSupervisorEnd(migration->sup);
+}
+
+static void
+virMigrationAsk(virSupervisorMigration *migration)
+{
+    virSupervisorJob job = {.name = "asking whether the guest runs elsewhere",
+                            .run = virMigrationAskRun,
+                            .done = virMigrationAskDone,
+                            .data = migration};
+
+    virSupervisorAddJobOf(migration->sup, &job);
+}
+
+void
+virSupervisorMigrationSent(virSupervisorMigration *migration, virMigrateOut *out)
+{
+    if (out->yielded && !virMigrationEnded(migration)) {
+        migration->out = out;
+        virMigrationAgain(migration, virMigrationAskAgain);
+        return;
+    }
+    virMigrateOutFree(out);
+    if (virMigrationEnded(migration))
+        virSupervisorEnd(migration->sup);
+}
+
+/* --- life --------------------------------------------------------------------------- */
+
+virSupervisorMigration *
+virSupervisorMigrationNew(virSupervisor *sup)
+{
+    virSupervisorMigration *migration = g_new0(virSupervisorMigration, 1);
+
+    migration->sup = sup;
+    return migration;
+}
+
+void
+virSupervisorMigrationFree(virSupervisorMigration *migration)
+{
+    if (migration->timer)
+        g_source_remove(migration->timer);
+    virMigrateOutFree(migration->out);
+    g_free(migration);
+}

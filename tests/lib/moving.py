@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""moving.py: guests that move between the hosts of a lab.
+
+    rsh = Rsh(lab)                      # "ssh" between the hosts of the lab
+    move = alpha.popen("migrate", "web", "beta", "--rsh", rsh.command)
+
+The destination is started with the environment of its own host and nothing of the source's.
+steps_of (host) gives it a LEASEHOLD_STEP_FD of its own.
+"""
+
+import json
+import os
+import socket
+import stat
+import threading
+
+from lab import Steps
+
+SCRIPT = """#!/usr/bin/env python3
+import json, os, socket, sys
+with open(os.path.join({folder!r}, "rsh-" + sys.argv[1] + ".json")) as file:
+    env = json.load(file)
+steps = os.path.join({folder!r}, "steps-" + sys.argv[1])
+if os.path.exists(steps):
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    line.connect(steps)
+    line.set_inheritable(True)
+    env["LEASEHOLD_STEP_FD"] = str(line.fileno())
+os.execvpe(sys.argv[2], sys.argv[2:], env)
+"""
+
+
+class RemoteSteps(Steps):
+    """Steps of a program that a remote shell starts: it connects."""
+
+    def __init__(self, path):  # pylint: disable=super-init-not-called
+        self.path = path
+        self.buffer, self.seen, self.ours = b"", [], None
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(path)
+        self.listener.listen()
+        self.listener.settimeout(30)
+
+    def read(self):
+        if self.ours is None:
+            self.ours, _ = self.listener.accept()
+            self.ours.settimeout(30)
+        return super().read()
+
+    def close(self):
+        os.unlink(self.path)
+        self.listener.close()
+        if self.ours is not None:
+            self.ours.close()
+
+
+class Rsh:
+    """A remote shell between the hosts of a lab: "HOST leasehold migrate-in"."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.command = lab.file("rsh")
+        with open(self.command, "w") as out:
+            out.write(SCRIPT.format(folder=lab.path))
+        os.chmod(self.command, stat.S_IRWXU)
+        for host in lab.hosts:
+            self.add(host)
+
+    def add(self, host, **more):
+        env = host.environment()
+        env.update(more)
+        env.pop("LEASEHOLD_STEP_FD", None)
+        with open(self.lab.file("rsh-%s.json" % host.name), "w") as out:
+            json.dump(env, out)
+
+    def steps_of(self, host):
+        return RemoteSteps(self.lab.file("steps-" + host.name))
+
+
+class Thread(threading.Thread):
+    """Runs @function; join gives its result, or raises what it raised."""
+
+    def __init__(self, function):
+        super().__init__(daemon=True)
+        self.function, self.result, self.failure = function, None, None
+        self.start()
+
+    def run(self):
+        try:
+            self.result = self.function()
+        except BaseException as failure:  # pylint: disable=broad-except
+            self.failure = failure
+
+    def wait(self, seconds=120):
+        self.join(seconds)
+        if self.is_alive():
+            raise AssertionError("a thread of the test does not end")
+        if self.failure:
+            raise self.failure
+        return self.result
