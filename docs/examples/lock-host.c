@@ -1,36 +1,42 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * lock-host.c: QEMU under leases with liblock_manager alone, in both of its ways.
+ * lock-host.c: QEMU under leases with liblock_manager alone, in both of its ways, and taken up
+ * again when this program was gone.
  *
  *   cc lock-host.c -o lock-host $(pkg-config --cflags --libs leasehold-lock-manager)
  *   ./lock-host fork      web c0ffee00-... web.img -- qemu-system-x86_64 ...
  *   ./lock-host supervise web c0ffee00-... web.img -- qemu-system-x86_64 ...
+ *   ./lock-host attach    web c0ffee00-... web.img -- PID
  *
  * fork: this program forks QEMU itself. The child registers with the lock daemon, waits until
  * its leases are held, and becomes QEMU; the leases are QEMU's and end with it.
  * supervise: it spawns what GetSupervisorPath and GetSupervisorArgs say, with QEMU's argv
  * behind it, and is told when the guest is up.
+ * attach: QEMU runs already. The lock daemon is asked what this process holds.
  *
- * Either way it prints what is held and by which process, waits for the end of QEMU, and checks
- * that all is free. Its exit status is 3 when another host or guest holds something.
+ * Each prints what is held and by which process, waits for the end of QEMU, and checks that all
+ * is free. Its exit status is QEMU's (after attach, which cannot know that, 0), 3 when another
+ * host or guest holds something, and 4 when the process does not hold what it should.
  * docs/lock-manager.txt explains each step.
  */
 #include <leasehold/lock_manager.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static virLockManager *
-describe(virLockManagerPlugin *plugin, char *const *names, GError **error)
+describe(virLockManagerPlugin *plugin, char *const *names, guint flags, GError **error)
 {
     g_autoptr(virLockManager) man =
-        virLockManagerNew(plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, 0, error);
+        virLockManagerNew(plugin, VIR_LOCK_MANAGER_OBJECT_DOMAIN, flags, error);
 
     if (!man || !virLockManagerSetParameter(man, "name", names[0], error) ||
         !virLockManagerSetParameter(man, "uuid", names[1], error) ||
@@ -40,17 +46,23 @@ describe(virLockManagerPlugin *plugin, char *const *names, GError **error)
     return g_steal_pointer(&man);
 }
 
-static void
-show(virLockManager *man, pid_t pid)
+/* What the lock daemon says, whatever we believe. */
+static gboolean
+show(virLockManager *man, GError **error)
 {
-    g_autoptr(GPtrArray) leases = virLockManagerGetLeases(man);
+    pid_t pid = virLockManagerGetChild(man, error);
+    g_autoptr(GPtrArray) leases =
+        pid > 0 ? virLockManagerInquire(man, NULL, error) : NULL;
 
+    if (!leases)
+        return FALSE;
     for (guint i = 0; i < leases->len; i++) {
         const virLockLease *lease = g_ptr_array_index(leases, i);
 
         printf("held by %d: %s\n", (int)pid, lease->path ? lease->path : lease->name);
     }
     fflush(stdout);
+    return TRUE;
 }
 
 /* --- the way of a host that forks ------------------------------------------------------- */
@@ -140,7 +152,8 @@ startForked(virLockManager *man, char *const *qemu, GError **error)
         return -1;
     }
     close(pair[1]);
-    if (!takeLeases(man, pid, pair[0], error) || send(pair[0], "g", 1, MSG_NOSIGNAL) != 1) {
+    if (!takeLeases(man, pid, pair[0], error) ||
+        send(pair[0], "g", 1, MSG_NOSIGNAL) != 1) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
         pid = -1;
@@ -175,27 +188,73 @@ startSupervised(virLockManager *man, char *const *qemu, GError **error)
     return -1;
 }
 
+/* --- after a restart -------------------------------------------------------------------- */
+
+/* A host that does this for its own QEMU has kept the start time of the process with its pid, and
+ * has compared it: pids are used again. Here it is the user's word. */
+static pid_t
+attach(virLockManager *man, const char *pid, int *pidfd, GError **error)
+{
+    /* opened before anything is asked: from here on we speak of one process */
+    *pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+    if (*pidfd < 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "process %s: %s", pid,
+                    g_strerror(errno));
+        return -1;
+    }
+    if (!virLockManagerSetParameter(man, "pid", pid, error) ||
+        !virLockManagerAcquireObject(man, 0, NULL, error))
+        return -1;
+    return virLockManagerGetChild(man, error);
+}
+
+/* It is not our child, so nobody tells us its status. */
+static void
+awaitOther(int pidfd)
+{
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+
+    while (poll(&ended, 1, -1) < 0 && errno == EINTR)
+        continue;
+}
+
 /* --- main ------------------------------------------------------------------------------- */
 
 static int
 fail(const GError *error)
 {
     fprintf(stderr, "lock-host: %s\n", error->message);
-    return error->code == VIR_LOCK_ERROR_BUSY ? 3 : EXIT_FAILURE;
+    return error->code == VIR_LOCK_ERROR_BUSY   ? 3
+           : error->code == VIR_LOCK_ERROR_LOST ? 4
+                                                : EXIT_FAILURE;
 }
 
-/* QEMU is reaped first; then its leases are gone, and Shutdown looks whether they are. */
 static int
-finish(virLockManager *man, pid_t pid, GError **error)
+awaitChild(pid_t pid)
 {
     int status = 0;
 
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* QEMU is gone; then its leases are gone, and Shutdown looks whether they are. */
+static int
+finish(virLockManager *man, int status, GError **error)
+{
     if (!virLockManagerShutdown(man, NULL, error))
         return fail(*error);
     printf("ended: all is free\n");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return status;
+}
+
+static int
+usage(void)
+{
+    fprintf(stderr, "usage: lock-host fork|supervise NAME UUID DISK -- QEMU ARGS...\n"
+                    "       lock-host attach NAME UUID DISK -- PID\n");
+    return 2;
 }
 
 int
@@ -205,23 +264,27 @@ main(int argc, char **argv)
     g_autoptr(virLockConfig) config = NULL;
     g_autoptr(virLockManagerPlugin) plugin = NULL;
     g_autoptr(virLockManager) man = NULL;
-    gboolean forks = argc > 1 && g_str_equal(argv[1], "fork");
+    const char *way = argc > 6 ? argv[1] : "";
+    gboolean attaches = g_str_equal(way, "attach");
+    int pidfd = -1;
     pid_t pid = -1;
 
-    if (argc < 7 || (!forks && !g_str_equal(argv[1], "supervise"))) {
-        fprintf(stderr, "usage: lock-host fork|supervise NAME UUID DISK -- QEMU ARGS...\n");
-        return 2;
-    }
+    if (!attaches && !g_str_equal(way, "fork") && !g_str_equal(way, "supervise"))
+        return usage();
     config = virLockConfigLoad(NULL, &error);
     if (config)
         plugin = virLockManagerPluginLoad(config, NULL, &error);
     if (plugin)
-        man = describe(plugin, argv + 2, &error);
+        man = describe(plugin, argv + 2, attaches ? VIR_LOCK_MANAGER_NEW_ATTACH : 0,
+                       &error);
     if (man)
-        pid = forks ? startForked(man, argv + 6, &error)
-                    : startSupervised(man, argv + 6, &error);
-    if (pid < 0)
+        pid = attaches                   ? attach(man, argv[6], &pidfd, &error)
+              : g_str_equal(way, "fork") ? startForked(man, argv + 6, &error)
+                                         : startSupervised(man, argv + 6, &error);
+    if (pid < 0 || !show(man, &error))
         return fail(error);
-    show(man, virLockManagerGetChild(man, NULL));
-    return finish(man, pid, &error);
+    if (!attaches)
+        return finish(man, awaitChild(pid), &error);
+    awaitOther(pidfd);
+    return finish(man, 0, &error);
 }

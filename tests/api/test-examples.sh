@@ -152,4 +152,31 @@ for way in fork supervise; do
     seen "$disk" free "lock-host $way: which the store says, too"
     ok "lock-host $way: one writer" payload_check "$disk"
 done
+
+# The program is killed, its QEMU is taken up by the next one.
+disk=$images/again.img
+must payload_image "$disk"
+qemu=("${qemu[@]//$images\/supervise.img/$disk}")
+spawn "$TEST_TMP/again.log" host alpha "$TEST_TMP/lock-host" fork low "$uuid" "$disk" -- "${qemu[@]}"
+ok "lock-host attach: there is a guest" wait_until 20 grep -q "^held by [0-9]*: $disk" "$TEST_TMP/again.log"
+pid=$(sed -n 's/^held by \([0-9]*\): .*/\1/p' "$TEST_TMP/again.log" | head -n 1)
+cleanup_fn kill_pid "$pid"
+kill -KILL "$(awk '/^PPid/ { print $2 }' "/proc/$pid/status")"
+wait_until 10 gone "$spawned"
+ok "lock-host attach: which goes on without its program" payload_writes "$disk"
+# somebody else's process
+spawn "$TEST_TMP/sleep.log" sleep 600
+exits 4 "lock-host attach: a process that holds nothing is refused" host alpha "$TEST_TMP/lock-host" \
+    attach low "$uuid" "$disk" -- "$spawned"
+like "$errors" "$disk" "lock-host attach: and the disk is named"
+spawn "$TEST_TMP/attach.log" host alpha "$TEST_TMP/lock-host" attach low "$uuid" "$disk" -- "$pid"
+host=$spawned
+ok "lock-host attach: takes QEMU up" wait_until 20 grep -q "^held by $pid: $disk" "$TEST_TMP/attach.log" ||
+    diag "$(<"$TEST_TMP/attach.log")"
+seen "$disk" "alpha.*low" "lock-host attach: the store says what it says"
+kill_pid "$pid"
+ok "lock-host attach: ends with QEMU" wait_until 20 gone "$host"
+ok "lock-host attach: and has seen all free" grep -q "^ended: all is free" "$TEST_TMP/attach.log"
+seen "$disk" free "lock-host attach: which the store says, too"
+ok "lock-host attach: one writer" payload_check "$disk"
 done_testing
