@@ -475,6 +475,24 @@ virLockManagerAdvanceUse(virLockManager *man, const virLockWait *wait, GError **
     return virLockManagerCallEnd(&call, virLockManagerAdvance(man, &call.wait, error));
 }
 
+gboolean
+virLockManagerAdvanceRun(virLockManager *man, const virLockWait *wait, GError **error)
+{
+    virLockManagerResource *run = NULL;
+    virLockManagerCall call;
+    gboolean ok;
+
+    if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_ADVANCE_USE, wait, error))
+        return FALSE;
+    ok = virLockManagerRequireRun(man, "AdvanceRun", error);
+    if (ok) {
+        run = virLockManagerRunResource(man);
+        run->advanced = FALSE;
+        ok = virLockManagerAdvance(man, &call.wait, error);
+    }
+    return virLockManagerCallEnd(&call, ok);
+}
+
 /* --- inquire ------------------------------------------------------------------------------ */
 
 /* The backend knows names; what they stand for is known here. */

@@ -13,8 +13,8 @@
  * Call                       permitted states            next state
  * -------------------------- --------------------------- ------------------------------------
  * New                        -                           NEW
- * SetParameter, SetEpoch     NEW                         same
- * RegisterResource           NEW, PREPARED, PARKED       same
+ * SetParameter               NEW                         same
+ * SetEpoch, RegisterResource NEW, PREPARED, PARKED       same
  * GetSupervisorArgs          NEW                         same
  * PrepareChild               NEW                         PREPARED
  * RegisterChild              PREPARED, in the child      -
@@ -27,7 +27,7 @@
  * AcquireResource            HELD                        HELD
  * ReleaseResource            HELD                        HELD
  * ConvertResource            HELD                        HELD
- * AdvanceUse                 HELD                        HELD
+ * AdvanceUse, AdvanceRun     HELD                        HELD
  * PrepareMigrate             HELD                        MIGRATING
  * CompleteMigrateOut         MIGRATING                   YIELDED
  * CompleteMigrateOut CANCEL  MIGRATING, YIELDED          HELD
@@ -278,6 +278,11 @@ gboolean virLockManagerConvertResource(virLockManager *man, virLockResourceType 
  * not advanced yet by this object. A plugin without USE_RECORDS: success, nothing done. After
  * a failure some may have advanced: that only makes older memory state stale. */
 gboolean virLockManagerAdvanceUse(virLockManager *man, const virLockWait *wait, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+/** Advances the use record of the run lease once more: memory state that left this guest, and
+ * that may lie about somewhere, is stale from here on, and the guest may go on. A plugin without
+ * USE_RECORDS: success, nothing done. */
+gboolean virLockManagerAdvanceRun(virLockManager *man, const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
 /** The epoch that ACQUIRE_CHECK_EPOCH compares, by lease name. */
 gboolean virLockManagerSetEpoch(virLockManager *man, const char *lease, guint64 epoch,

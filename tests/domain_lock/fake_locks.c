@@ -127,6 +127,12 @@ virLockManagerAdvanceUse(virLockManager *man, const virLockWait *wait, GError **
     return fakeCall("advance", error);
 }
 
+gboolean
+virLockManagerAdvanceRun(virLockManager *man, const virLockWait *wait, GError **error)
+{
+    return fakeCall("advance-run", error);
+}
+
 GPtrArray *
 virLockManagerGetLeases(virLockManager *man)
 {

@@ -83,6 +83,12 @@ callAdvance(virLockManager *man, GError **error)
 }
 
 static gboolean
+callAdvanceRun(virLockManager *man, GError **error)
+{
+    return virLockManagerAdvanceRun(man, NULL, error);
+}
+
+static gboolean
 callPrepareMigrate(virLockManager *man, GError **error)
 {
     g_autofree char *ticket = NULL;
@@ -205,7 +211,7 @@ static const struct {
 } table[] = {
     /*                                         NPKHRMYULS */
     {"SetParameter", callSetParameter, "N---------"},
-    {"SetEpoch", callSetEpoch, "N---------"},
+    {"SetEpoch", callSetEpoch, "NPK-------"},
     {"GetSupervisorArgs", callSupervisorArgs, "N---------"},
     {"RegisterResource", callRegister, "NPK-------"},
     {"SetParameter pid", callSetPid, "KK--------"},
@@ -215,6 +221,7 @@ static const struct {
     {"ReleaseResource", callUnplug, "---H------"},
     {"ConvertResource", callConvert, "---H------"},
     {"AdvanceUse", callAdvance, "---H------"},
+    {"AdvanceRun", callAdvanceRun, "---H------"},
     {"PrepareMigrate", callPrepareMigrate, "---M------"},
     {"CompleteMigrateOut", callOut, "-----Y----"},
     {"CompleteMigrateOut CANCEL", callOutCancel, "-----HH---"},
