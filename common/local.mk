@@ -4,6 +4,8 @@ noinst_LTLIBRARIES += common/libcommon.la
 common_libcommon_la_SOURCES = \
 	%D%/bytes.c \
 	%D%/bytes.h \
+	%D%/checksum.c \
+	%D%/checksum.h \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/identity_block.c \
