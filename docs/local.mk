@@ -8,7 +8,8 @@ docs_pods = \
 	%D%/man/leasehold-supervisor.pod \
 	$(NULL)
 
-EXTRA_DIST += $(docs_pods) %D%/lock-manager.txt %D%/store-format.txt
+EXTRA_DIST += $(docs_pods) %D%/lock-manager.txt %D%/save-format.txt \
+	%D%/store-format.txt
 EXTRA_DIST += %D%/man/leasehold-dbus.pod %D%/man/dbus-reference.pl
 docs_examples = %D%/examples/guest-daemon.c %D%/examples/lock-host.c
 EXTRA_DIST += $(docs_examples)

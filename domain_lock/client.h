@@ -37,6 +37,11 @@ virDomainLock *virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec 
                                        const virLockWait *wait,
                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** The same, but from the guest's managed save if it has one. */
+virDomainLock *virDomainLockCreateOrResume(virLockConfig *config, virDomainLockSpec *spec,
+                                           const virLockWait *wait,
+                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** A connection to the supervisor, or NULL. */
 GDBusConnection *virDomainLockConnect(virDomainLock *dom,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -313,7 +313,7 @@ virStartOrAttach(virLockConfig *config, virDomainLockSpec *spec, const virLockWa
 
     spec->flags &= ~(guint)VIR_DOMAIN_LOCK_CREATE_ATTACH;
     if (!dom)
-        return virDomainLockCreateSpec(config, spec, wait, error);
+        return virDomainLockCreateOrResume(config, spec, wait, error);
     return virDomainLockAttachIfOrphan(dom, error) ? g_steal_pointer(&dom) : NULL;
 }
 

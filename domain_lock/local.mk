@@ -28,6 +28,8 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/client_events.c \
 	%D%/client_job.c \
 	%D%/client_migrate.c \
+	%D%/client_save.c \
+	%D%/client_save_define.c \
 	%D%/client_start.c \
 	%D%/client_wait.c \
 	%D%/codec.c \
@@ -84,8 +86,16 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/reattach.h \
 	%D%/reattach_leases.c \
 	%D%/recover.c \
+	%D%/restore.c \
 	%D%/runtime.c \
 	%D%/runtime.h \
+	%D%/save.c \
+	%D%/save.h \
+	%D%/save_file.c \
+	%D%/save_file.h \
+	%D%/save_image.c \
+	%D%/save_image.h \
+	%D%/save_stream.c \
 	%D%/sequence.h \
 	%D%/spec.c \
 	%D%/spec.h \

@@ -325,6 +325,15 @@ virDomainLockObjIsLeaseLost(virDomainLockObj *obj)
     return obj->status->leaseLost;
 }
 
+gboolean
+virDomainLockObjMayRun(virDomainLockObj *obj)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    return !obj->status->leaseLost && obj->pauseReason != VIR_DOMAIN_LOCK_REASON_LEASE_LOST &&
+           obj->status->info->reason != VIR_DOMAIN_LOCK_REASON_LEASE_LOST;
+}
+
 void
 virDomainLockObjSetHeld(virDomainLockObj *obj, gboolean held)
 {

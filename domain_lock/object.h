@@ -118,6 +118,8 @@ void virDomainLockObjSetHeld(virDomainLockObj *obj, gboolean held);
 gboolean virDomainLockObjIsHeld(virDomainLockObj *obj);
 /** The other host of a migration. */
 void virDomainLockObjSetPeer(virDomainLockObj *obj, const char *host);
+/** TRUE unless the guest has lost its leases, or is being stopped because of that. */
+gboolean virDomainLockObjMayRun(virDomainLockObj *obj);
 /** Was the guest asked to let go of device @id, and has not yet? */
 void virDomainLockObjSetAsked(virDomainLockObj *obj, const char *id, gboolean asked);
 gboolean virDomainLockObjIsAsked(virDomainLockObj *obj, const char *id);

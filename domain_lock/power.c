@@ -7,10 +7,13 @@
  * set it only where they saw the effect themselves.
  */
 #include "agent.h"
+#include "codec.h"
 #include "sequence.h"
 
 /* A guest agent that lives answers within this, also under load. */
 #define AGENT_USEC (5 * G_USEC_PER_SEC)
+/* One sector of the lease storage. */
+#define ADVANCE_USEC (30 * G_USEC_PER_SEC)
 
 gboolean
 virDomainLockCommandSimple(virDomainLockObj *obj, const char *name, GError **error)
@@ -148,6 +151,29 @@ virDomainLockPause(virDomainLockObj *obj, GError **error)
 }
 
 gboolean
+virDomainLockContinueQemu(virDomainLockObj *obj, GError **error)
+{
+    virLockWait wait = {.structSize = sizeof(wait),
+                        .deadlineUsec = g_get_monotonic_time() + ADVANCE_USEC};
+    g_autoptr(JsonNode) answer =
+        obj->guest->ops->command(obj->guest, "query-status", NULL,
+                                 g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    const char *status = NULL;
+
+    if (!answer)
+        return FALSE;
+    if (JSON_NODE_HOLDS_OBJECT(answer))
+        status = virDomainLockJsonString(json_node_get_object(answer), "status");
+    if (g_strcmp0(status, "postmigrate") == 0 &&
+        !virLockManagerAdvanceRun(obj->man, &wait, error)) {
+        g_prefix_error(error, "its memory has left it, and wherever that is cannot be made "
+                              "stale: ");
+        return FALSE;
+    }
+    return virDomainLockCommandSimple(obj, "cont", error);
+}
+
+gboolean
 virDomainLockContinue(virDomainLockObj *obj, GError **error)
 {
     virDomainLockReason reason;
@@ -159,8 +185,10 @@ virDomainLockContinue(virDomainLockObj *obj, GError **error)
         reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST ||
         reason == VIR_DOMAIN_LOCK_REASON_YIELDED)
         return virPowerFail(obj, "resume", error);
-    if (!virPowerCommand(obj, "cont", "resume", error))
+    if (!virDomainLockContinueQemu(obj, error)) {
+        g_prefix_error(error, "cannot resume guest '%s': ", obj->status->info->name);
         return FALSE;
+    }
     virDomainLockObjSetHeld(obj, FALSE);
     return TRUE;
 }

@@ -271,6 +271,7 @@ virReattachMakeObj(virLockConfig *config, virDomainLockStatus *status,
     obj->spec = spec;
     virReattachRestore(obj, status);
     obj->description = g_strdup(spec->xml);
+    obj->spec = spec;
     obj->plugin = virLockManagerPluginLoad(config, status->info->plugin, error);
     return obj->plugin ? g_steal_pointer(&obj) : NULL;
 }

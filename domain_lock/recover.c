@@ -8,6 +8,7 @@
  */
 #include "codec.h"
 #include "reattach.h"
+#include "save.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,11 +56,42 @@ virRecoverEnd(virReattach *re, guint step, JsonObject *details, GError **error)
     return TRUE;
 }
 
+static gboolean
+virRecoverSave(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    gboolean saved = FALSE;
+
+    if (!virDomainLockSaveRecover(re->obj, step, details, &saved, error))
+        return FALSE;
+    if (saved)
+        virReattachNote(re, "it was saved, and is ended");
+    else
+        virReattachNote(re, "its saving was interrupted (step %u): there is no file",
+                        step);
+    return TRUE;
+}
+
+static gboolean
+virRecoverRestore(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    gboolean back = FALSE;
+
+    if (!virDomainLockRestoreRecover(re->obj, step, &back, re->wait, error))
+        return FALSE;
+    if (back)
+        virReattachNote(re, "its restoring was interrupted (step %u): it is back, paused",
+                        step);
+    else
+        virReattachNote(re, "its restoring was interrupted (step %u): it never ran", step);
+    return TRUE;
+}
+
 static const virRecovery recoveries[] = {
     {"start", virRecoverStart},     {"attach", virRecoverPlug},
     {"detach", virRecoverPlug},     {"end", virRecoverEnd},
     {"snapshot", virRecoverBlocks}, {"commit", virRecoverBlocks},
     {"pull", virRecoverBlocks},     {"copy", virRecoverBlocks},
+    {"save", virRecoverSave},       {"restore", virRecoverRestore},
 };
 
 gboolean

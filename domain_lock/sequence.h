@@ -120,6 +120,10 @@ gboolean virDomainLockPause(virDomainLockObj *obj,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean virDomainLockContinue(virDomainLockObj *obj,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** For QEMU's "cont" of a guest whose memory may have left it: a QEMU that has sent its memory
+ * goes on only after the run record advanced, so that whatever holds that memory is stale. */
+gboolean virDomainLockContinueQemu(virDomainLockObj *obj,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean virDomainLockHardReset(virDomainLockObj *obj,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

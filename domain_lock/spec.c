@@ -29,6 +29,8 @@ virDomainLockSpecFree(virDomainLockSpec *spec)
     g_strfreev(spec->argv);
     g_free(spec->configPath);
     g_clear_pointer(&spec->incoming, json_object_unref);
+    g_clear_pointer(&spec->restore, json_object_unref);
+    g_free(spec->discard);
     g_free(spec);
 }
 
@@ -49,6 +51,24 @@ virDomainLockSpecSetCommand(virDomainLockSpec *spec, const virDomainLockCommand 
     spec->argv = g_strdupv((char **)command->argv);
     for (gsize i = 0; i < command->nDisks; i++)
         virDomainLockSpecAddDisk(spec, command->disks[i].path, command->disks[i].flags);
+}
+
+virDomainLockSpec *
+virDomainLockSpecCopyGuest(const virDomainLockSpec *spec)
+{
+    virDomainLockSpec *copy = virDomainLockSpecNew();
+
+    copy->xml = g_strdup(spec->xml);
+    copy->name = g_strdup(spec->name);
+    copy->uuid = g_strdup(spec->uuid);
+    copy->argv = g_strdupv(spec->argv);
+    copy->flags = spec->flags & VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE;
+    for (guint i = 0; i < spec->disks->len; i++) {
+        const virDomainLockDisk *disk = &g_array_index(spec->disks, virDomainLockDisk, i);
+
+        virDomainLockSpecAddDisk(copy, disk->path, disk->flags);
+    }
+    return copy;
 }
 
 /* --- the description ---------------------------------------------------------------- */
@@ -97,6 +117,10 @@ virDomainLockSpecToJson(const virDomainLockSpec *spec)
     if (spec->incoming)
         json_object_set_object_member(object, "incoming",
                                       json_object_ref(spec->incoming));
+    if (spec->restore)
+        json_object_set_object_member(object, "restore", json_object_ref(spec->restore));
+    if (spec->discard)
+        json_object_set_string_member(object, "discard", spec->discard);
     json_object_set_int_member(object, "deadline_usec", spec->deadlineUsec);
     json_object_set_int_member(object, "busy_usec", spec->busyUsec);
     return object;
@@ -146,6 +170,7 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
     g_autoptr(virDomainLockSpec) spec = virDomainLockSpecNew();
     gint64 version = virDomainLockJsonInt(object, "version", 0);
     JsonObject *incoming = virDomainLockJsonObject(object, "incoming");
+    JsonObject *restore = virDomainLockJsonObject(object, "restore");
 
     if (version != VIR_SPEC_VERSION) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
@@ -160,6 +185,8 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
     spec->configPath = g_strdup(virDomainLockJsonString(object, "config"));
     spec->flags = (guint)virDomainLockJsonInt(object, "flags", 0);
     spec->incoming = incoming ? json_object_ref(incoming) : NULL;
+    spec->restore = restore ? json_object_ref(restore) : NULL;
+    spec->discard = g_strdup(virDomainLockJsonString(object, "discard"));
     spec->deadlineUsec = virDomainLockJsonInt(object, "deadline_usec", 0);
     spec->busyUsec = virDomainLockJsonInt(object, "busy_usec", 0);
     if (!spec->attach && !spec->xml &&

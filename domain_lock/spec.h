@@ -32,6 +32,10 @@ typedef struct _virDomainLockSpec {
     JsonObject *incoming; /* the guest comes from another host: what that asks for
                            * (migrate_channel.h); else NULL */
     int channel[2];       /* to that host: in, out; inherited by number, -1: none */
+    JsonObject *restore; /* the guest comes from a file: "path", "id" and "generation" of the
+                          * file that was looked at, "flags" (virDomainLockSaveFlagsType); or
+                          * NULL */
+    char *discard;       /* a saved guest that is of no use any more once this one runs */
     gint64 deadlineUsec; /* CLOCK_MONOTONIC: both ends are on one machine */
     gint64 busyUsec;
 } virDomainLockSpec;
@@ -41,6 +45,9 @@ void virDomainLockSpecFree(virDomainLockSpec *spec);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSpec, virDomainLockSpecFree)
 void virDomainLockSpecSetCommand(virDomainLockSpec *spec,
                                  const virDomainLockCommand *command);
+
+/** The guest alone: neither where it comes from nor the bounds of its start. */
+virDomainLockSpec *virDomainLockSpecCopyGuest(const virDomainLockSpec *spec);
 
 JsonObject *virDomainLockSpecToJson(const virDomainLockSpec *spec);
 virDomainLockSpec *virDomainLockSpecFromJson(JsonObject *object,

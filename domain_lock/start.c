@@ -22,6 +22,7 @@
 #include "sequence.h"
 #include "start_steps.h"
 #include "step.h"
+#include <errno.h>
 #include <leasehold/lock_driver.h>
 #include <string.h>
 #include <unistd.h>
@@ -195,12 +196,26 @@ virStartPark(virDomainLockObj *obj, virDomainLockGuestFactory factory, gpointer 
     return obj->guest && obj->guest->ops->park(obj->guest, obj->man, error);
 }
 
+static const char *
+virStartSequence(const virDomainLockSpec *spec)
+{
+    return spec->incoming ? "incoming" : spec->restore ? "restore" : "start";
+}
+
+static const char *
+virStartJob(const virDomainLockSpec *spec)
+{
+    return spec->incoming  ? "coming from another host"
+           : spec->restore ? "restoring"
+                           : "starting";
+}
+
 virDomainLockObj *
 virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
                           virDomainLockGuestFactory factory, gpointer data,
                           GError **error)
 {
-    const char *sequence = spec->incoming ? "incoming" : "start";
+    const char *sequence = virStartSequence(spec);
     g_autoptr(virDomainLockObj) obj = NULL;
     virDomainDef *def = NULL;
 
@@ -216,7 +231,7 @@ virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
         return NULL;
     obj->status->info->plugin = g_strdup(virLockManagerPluginGetInfo(obj->plugin)->name);
 
-    virDomainLockObjSetJob(obj, obj->incoming ? "coming from another host" : "starting");
+    virDomainLockObjSetJob(obj, virStartJob(spec));
 
     virStepStop(sequence, 2);
     if (!virStartTakeRuntime(obj, spec, error))
@@ -267,7 +282,7 @@ virDomainLockFindResources(virDomainLockObj *obj, GCancellable *cancellable,
 }
 
 gboolean
-virStartTakeLeases(virStart *start, GError **error)
+virStartRegister(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
     GPtrArray *resources = NULL;
@@ -283,11 +298,25 @@ virStartTakeLeases(virStart *start, GError **error)
         if (!virDomainLockRegister(obj, resource, error))
             return FALSE;
     }
+    return TRUE;
+}
+
+gboolean
+virStartAcquire(virStart *start, guint flags, GError **error)
+{
+    virDomainLockObj *obj = start->obj;
+
     virUndoPush(start->undo, "take the leases", virStartUndoLeases, obj);
-    if (!virLockManagerAcquireObject(obj->man, 0, start->wait, error))
+    if (!virLockManagerAcquireObject(obj->man, flags, start->wait, error))
         return FALSE;
     virDomainLockObjUpdateLeases(obj);
     return TRUE;
+}
+
+gboolean
+virStartTakeLeases(virStart *start, GError **error)
+{
+    return virStartRegister(start, error) && virStartAcquire(start, 0, error);
 }
 
 gboolean
@@ -296,7 +325,7 @@ virStartReadChainsAgain(virStart *start, GError **error)
     return virDomainDefReadChains(start->obj->def, start->wait->cancellable, error);
 }
 
-static gboolean
+gboolean
 virStartAdvanceUse(virStart *start, GError **error)
 {
     if (!virLockManagerAdvanceUse(start->obj->man, start->wait, error))
@@ -310,8 +339,10 @@ static char **
 virStartArgv(virDomainLockObj *obj, GError **error)
 {
     const char *runDir = virDomainLockRuntimeGetPath(obj->runtime);
-    virDomainArgvContext context = {
-        .runDir = runDir, .qmpFd = obj->qmpFd, .incoming = obj->incoming};
+    virDomainArgvContext context = {.runDir = runDir,
+                                    .qmpFd = obj->qmpFd,
+                                    .incoming = obj->incoming ||
+                                                obj->spec->restore != NULL};
     g_autoptr(virDomainTpmEmulator) tpm = virDomainDefGetTpmEmulator(obj->def, runDir);
     g_auto(GStrv) qemu = virDomainDefFormatArgv(obj->def, &context, error);
     g_autoptr(GStrvBuilder) builder = NULL;
@@ -386,7 +417,7 @@ virStartSetActions(virDomainLockObj *obj, GError **error)
     return answer != NULL;
 }
 
-static gboolean
+gboolean
 virStartCont(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
@@ -533,6 +564,18 @@ virDomainLockStartAbandon(virDomainLockObj *obj, GError **error)
     virStartFail(obj, undo, error);
 }
 
+void
+virStartFinish(virDomainLockObj *obj, const char *detail)
+{
+    const char *discard = obj->spec->discard;
+
+    virDomainLockObjEndSequence(obj);
+    virDomainLockObjEmit(obj, "STARTED", detail, NULL);
+    /* stale by now, so that leaving it is a nuisance and no danger */
+    if (discard && unlink(discard) < 0 && errno != ENOENT)
+        g_warning("the saved guest '%s' is left: %s", discard, g_strerror(errno));
+}
+
 gboolean
 virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **error)
 {
@@ -551,7 +594,6 @@ virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **e
         return FALSE;
     }
     virUndoForget(undo);
-    virDomainLockObjEndSequence(obj);
-    virDomainLockObjEmit(obj, "STARTED", NULL, NULL);
+    virStartFinish(obj, NULL);
     return TRUE;
 }

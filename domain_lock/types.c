@@ -29,10 +29,11 @@ static const char *const reasonNames[] = {
     [VIR_DOMAIN_LOCK_REASON_UNKNOWN] = "unknown",
     [VIR_DOMAIN_LOCK_REASON_MIGRATING] = "migrating",
     [VIR_DOMAIN_LOCK_REASON_YIELDED] = "yielded",
+    [VIR_DOMAIN_LOCK_REASON_SAVING] = "saving",
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(stateNames) == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED + 1);
-G_STATIC_ASSERT(G_N_ELEMENTS(reasonNames) == VIR_DOMAIN_LOCK_REASON_YIELDED + 1);
+G_STATIC_ASSERT(G_N_ELEMENTS(reasonNames) == VIR_DOMAIN_LOCK_REASON_SAVING + 1);
 
 const char *
 virDomainLockStateName(virDomainLockState state)

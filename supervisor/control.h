@@ -73,6 +73,13 @@ void virSupervisorControlSetJobOwner(virSupervisorControl *control,
 gboolean virSupervisorControlOwnsJob(virSupervisorControl *control,
                                      GDBusConnection *client);
 
+/* --- control_save.c: these take @invocation --- */
+
+void virSupervisorControlSave(virSupervisorControl *control, GVariant *parameters,
+                              GDBusMethodInvocation *invocation);
+void virSupervisorControlManagedSave(virSupervisorControl *control, GVariant *parameters,
+                                     GDBusMethodInvocation *invocation);
+
 /* --- control_jobs.c --- */
 
 /** A method that becomes a job that takes long (domain_lock/job.h). */
@@ -81,6 +88,8 @@ typedef struct _virSupervisorLongJob {
     gboolean (*run)(virDomainLockObj *obj, gpointer data, GError **error);
     GDestroyNotify free; /* of @data */
     gpointer data;
+    /** Main thread, after a success and before the answer; may be NULL. */
+    void (*after)(struct _virSupervisor *sup);
 } virSupervisorLongJob;
 /** Runs @job when its turn comes, and answers @invocation (taken) with nothing or the error. */
 void virSupervisorControlLong(virSupervisorControl *control, const virSupervisorLongJob *job,

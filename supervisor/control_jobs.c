@@ -34,6 +34,8 @@ virControlLongDone(const GError *error, gpointer data)
 {
     virControlLong *self = data;
 
+    if (!error && self->job.after)
+        self->job.after(virSupervisorControlGetSupervisor(self->control));
     if (error)
         virSupervisorControlFail(self->invocation, error);
     else

@@ -234,6 +234,8 @@ static const virControlMethodEntry methods[] = {
     {"BlockCopy", virSupervisorControlBlockCopy},
     {"GetXMLDesc", virControlGetXMLDesc},
     {"Migrate", virSupervisorControlMigrate},
+    {"Save", virSupervisorControlSave},
+    {"ManagedSave", virSupervisorControlManagedSave},
 };
 
 void

@@ -18,6 +18,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/control_jobs.c \
 	%D%/control_methods.c \
 	%D%/control_migrate.c \
+	%D%/control_save.c \
 	%D%/control_stream.c \
 	%D%/control_stream.h \
 	%D%/drain.c \

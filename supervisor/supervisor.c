@@ -9,6 +9,7 @@
 #include "supervisor/supervisor.h"
 #include "common/fd.h"
 #include "domain_lock/codec.h"
+#include "domain_lock/save.h"
 #include "domain_lock/job.h"
 #include "domain_lock/step.h"
 #include "supervisor/migration.h"
@@ -307,7 +308,9 @@ virSupervisorStartRun(gpointer data, GError **error)
 {
     virSupervisor *sup = data;
 
-    return virDomainLockStartRun(sup->obj, &sup->startWait, error);
+    return sup->obj->spec->restore
+               ? virDomainLockRestoreRun(sup->obj, &sup->startWait, error)
+               : virDomainLockStartRun(sup->obj, &sup->startWait, error);
 }
 
 /* Type=notify of systemd: one datagram, no library. */
@@ -362,7 +365,10 @@ virSupervisorStartDone(const GError *error, gpointer data)
         virSupervisorFinish(sup);
         return;
     }
-    virStepStop("start", 10);
+    if (sup->obj->spec->restore)
+        virStepStop("restore", 12);
+    else
+        virStepStop("start", 10);
     virSupervisorTellReady(sup);
     if (sup->in)
         virSupervisorMigrationSettle(sup->migration);

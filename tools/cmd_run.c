@@ -28,6 +28,7 @@ typedef struct _virToolRunOptions {
     gboolean takeover;
     gboolean unsafeCache;
     gboolean attach;
+    gboolean forceBoot;
     int timeoutSec;
 } virToolRunOptions;
 
@@ -96,6 +97,8 @@ virToolRunParse(virTool *tool, virToolRunOptions *options)
          NULL},
         {"unsafe-cache", 0, 0, G_OPTION_ARG_NONE, &options->unsafeCache,
          "permit the host's page cache for writable disks", NULL},
+        {"force-boot", 0, 0, G_OPTION_ARG_NONE, &options->forceBoot,
+         "from its disks, though there is a managed save, which is thrown away", NULL},
         {NULL},
     };
 
@@ -141,6 +144,7 @@ virToolRunStart(virTool *tool, const virToolRunOptions *options)
     guint flags = (options->paused ? VIR_DOMAIN_LOCK_CREATE_PAUSED : 0) |
                   (options->attach ? VIR_DOMAIN_LOCK_CREATE_ATTACH : 0) |
                   (options->unsafeCache ? VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE : 0) |
+                  (options->forceBoot ? VIR_DOMAIN_LOCK_CREATE_FORCE_BOOT : 0) |
                   (options->takeover ? VIR_DOMAIN_LOCK_CREATE_TAKEOVER : 0);
     gint64 busySec = options->takeover && options->timeoutSec == 0
                          ? VIR_TOOL_RUN_TAKEOVER_SEC
@@ -186,7 +190,10 @@ virToolRunReport(virTool *tool, virDomainLock *dom, const virToolRunOptions *opt
         return VIR_TOOL_EXIT_OK;
     }
     sentence = g_strdup_printf("%s: pid %" G_GINT64_FORMAT ", %u leases, plugin %s",
-                               options->paused ? "is ready, paused" : "runs", info->pid,
+                               info->state == VIR_DOMAIN_LOCK_STATE_PAUSED
+                                   ? "is ready, paused"
+                                   : "runs",
+                               info->pid,
                                info->leases ? info->leases->len : 0, info->plugin);
     virToolSay(tool, "guest '%s' %s", info->name, sentence);
     return VIR_TOOL_EXIT_OK;

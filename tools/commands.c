@@ -89,6 +89,26 @@ const virToolCommand virToolCommands[] = {
      0, virToolCmdMigrate},
     {"migrate-in", "", "the other end of migrate, started by it through a remote shell",
      NULL, VIR_TOOL_COMMAND_HIDDEN, virToolCmdMigrateIn},
+    {"save", "GUEST FILE", "put a guest into a file, and end it",
+     "Writes the guest's memory to FILE and ends the guest; 'restore' brings it back from "
+     "where it was.\nUntil the file is whole the guest is only stopped, and goes on if it "
+     "cannot be saved.",
+     0, virToolCmdSave},
+    {"restore", "FILE", "bring a guest back from a file",
+     "Takes the leases of the guest in FILE and lets it go on, unless the guest or one of "
+     "its disks was\nused since: the guest would not know what is on its disks, and damage "
+     "them.",
+     0, virToolCmdRestore},
+    {"save-image show", "FILE", "what a file with a saved guest holds", NULL, 0,
+     virToolCmdSaveImageShow},
+    {"save-image define", "FILE [DOMAIN.xml]", "change what a saved guest is restored with",
+     "DOMAIN.xml is what 'save-image show --xml' printed, with other paths of images, for "
+     "example; what the\nguest would notice cannot be changed.",
+     0, virToolCmdSaveImageDefine},
+    {"managed-save", "GUEST", "save a guest where its next 'run' finds it",
+     "The next 'run' of the guest on this host brings it back; 'run --force-boot' or "
+     "--remove throws away\nwhat was saved.",
+     0, virToolCmdManagedSave},
     {"who", "PATH|LEASE", "who holds the lease of a disk or guest",
      "The argument is the path of an image, a lease name, the key of a <lease> element, "
      "or "
@@ -212,7 +232,7 @@ virToolPrintCommands(void)
            "disk.\n\nCommands:\n");
     for (const virToolCommand *command = virToolCommands; command->name; command++) {
         if (!(command->flags & VIR_TOOL_COMMAND_HIDDEN))
-            printf("  %-14s %s\n", command->name, command->summary);
+            printf("  %-18s %s\n", command->name, command->summary);
     }
     printf("\nGlobal options, before or after COMMAND:\n"
            "  --config FILE  configuration instead of /etc/leasehold/leasehold.conf\n"

@@ -21,6 +21,8 @@ leasehold_SOURCES = \
 	%D%/cmd_reset.c \
 	%D%/cmd_resume.c \
 	%D%/cmd_run.c \
+	%D%/cmd_save.c \
+	%D%/cmd_save_image.c \
 	%D%/cmd_show.c \
 	%D%/cmd_shutdown.c \
 	%D%/cmd_store.c \

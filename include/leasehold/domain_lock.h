@@ -51,6 +51,7 @@ typedef enum {
     VIR_DOMAIN_LOCK_REASON_MIGRATING, /* PAUSED: the last of its memory is on the way */
     VIR_DOMAIN_LOCK_REASON_YIELDED, /* PAUSED: handed to another host, which has not said yet
                                      * whether it runs there */
+    VIR_DOMAIN_LOCK_REASON_SAVING,  /* PAUSED: its memory is being written to a file */
 } virDomainLockReason;
 
 /** "running", "lease-lost", ...: the words of list, show and --json. */
@@ -111,13 +112,17 @@ typedef enum {
                                              * already is returned, after
                                              * virDomainLockAttach where it needs that; its
                                              * description is not compared */
+    VIR_DOMAIN_LOCK_CREATE_FORCE_BOOT = 1 << 4, /* from its disks, though there is a managed
+                                                 * save, which is thrown away */
 } virDomainLockCreateFlags;
 
 /**
  * virDomainLockCreateXML:
  *
  * Starts a guest from libvirt domain XML: returns when it runs (or is paused, if asked), or
- * fails with everything undone. The supervisor outlives the caller.
+ * fails with everything undone. The supervisor outlives the caller. A guest with a managed save
+ * on this host is restored from that, as it was described then: see virDomainLockRestore for
+ * what can be wrong with it.
  */
 virDomainLock *virDomainLockCreateXML(virLockConfig *config, const char *xml, guint flags,
                                       const virLockWait *wait, GError **error)
@@ -354,6 +359,87 @@ gboolean virDomainLockMigrate(virDomainLock *dom, const char *host,
  */
 virDomainLock *virDomainLockMigrateIn(virLockConfig *config, int inFd, int outFd,
                                       GError **error) VIR_LOCK_WARN_UNUSED;
+
+/* --- saving ---------------------------------------------------------------------------- */
+
+typedef enum {
+    VIR_DOMAIN_LOCK_SAVE_BYPASS_CACHE = 1 << 0, /* the file past the host's page cache */
+    VIR_DOMAIN_LOCK_SAVE_RUNNING = 1 << 1, /* restore it running, whatever it was */
+    VIR_DOMAIN_LOCK_SAVE_PAUSED = 1 << 2,  /* restore it paused; not both */
+    VIR_DOMAIN_LOCK_SAVE_FORCE = 1 << 3,   /* Restore: though its disks were used since */
+} virDomainLockSaveFlagsType;
+
+/**
+ * virDomainLockSave:
+ * @path: the file; one that exists is replaced when the new one is whole
+ * @flags: BYPASS_CACHE; RUNNING or PAUSED: how Restore leaves the guest, by default as it is now
+ * @wait: progress, deadline, cancellation; NULL: as long as it takes
+ *
+ * Writes the guest's memory to a file and ends the guest: when it returns, the file is whole,
+ * QEMU was reaped and its leases are free. The file remembers under which use of its disks the
+ * guest was saved. A failure leaves the guest as it was, running if it was, and no file; TIMEOUT
+ * can also be that of Destroy, with the file whole. CONFIG: RUNNING and PAUSED, or a path that
+ * is no plain file; STATE: it neither runs nor is paused; BUSY: a block job works on its disks.
+ */
+gboolean virDomainLockSave(virDomainLock *dom, const char *path, guint flags,
+                           const virLockWait *wait, GError **error);
+/**
+ * virDomainLockRestore:
+ * @flags: BYPASS_CACHE; RUNNING or PAUSED, instead of what the file says; FORCE
+ *
+ * Starts the guest in the file, under leases, from where it was saved. CONFIG: the file is no
+ * saved guest, not whole, damaged, or of a later version: nothing was started. STALE: a disk, or
+ * the guest, was used since; the message says by whom. With FORCE the guest gets disks that are
+ * not those that it remembers, which damages its file systems unless nothing really changed.
+ * A file that QEMU could not load may be tried again; after a success it is stale.
+ */
+virDomainLock *virDomainLockRestore(virLockConfig *config, const char *path, guint flags,
+                                    const virLockWait *wait, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+
+/** virDomainLockSaveInfo: what a file with a saved guest says. */
+typedef struct _virDomainLockSaveInfo {
+    gsize structSize;
+    char *name;
+    char *uuid;
+    gboolean paused;    /* how Restore leaves it */
+    gint64 savedUsec;   /* wall clock */
+    char *hostName;     /* where it was saved */
+    char *plugin;       /* which wrote the use records that count */
+    char *qemuVersion;
+    gint64 memoryBytes; /* of the stream in the file */
+    char *xml;          /* description; NULL: a foreign command line */
+    char **argv;        /* of that; else NULL */
+    GPtrArray *leases;  /* virLockLease: with the epochs under which it was saved */
+} virDomainLockSaveInfo;
+void virDomainLockSaveInfoFree(virDomainLockSaveInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSaveInfo, virDomainLockSaveInfoFree)
+
+/** Reads the header of a file; CONFIG as for Restore. No configuration, no leases. */
+virDomainLockSaveInfo *virDomainLockSaveGetInfo(const char *path, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+/**
+ * virDomainLockSaveDefineXML:
+ * @xml: the description to restore with, or NULL: the present one
+ * @flags: RUNNING or PAUSED: how Restore leaves the guest from now on
+ *
+ * Changes a file with a saved guest; at any moment it has the old description or the new one.
+ * The machine that the guest sees has to stay: CONFIG names the first element that differs and
+ * may not (sources and drivers of disks, what happens on reboots and crashes, where graphics
+ * and consoles listen, and metadata may).
+ */
+gboolean virDomainLockSaveDefineXML(const char *path, const char *xml, guint flags,
+                                    GError **error);
+
+/** As Save, into a file of this host that the next start of the guest takes, if it is not told
+ * CREATE_FORCE_BOOT. */
+gboolean virDomainLockManagedSave(virDomainLock *dom, guint flags, const virLockWait *wait,
+                                  GError **error);
+/** The path of the guest's managed save, or NULL: there is none. Free with g_free. */
+char *virDomainLockGetManagedSave(virLockConfig *config, const char *uuid);
+/** Throws it away, and with it what the guest had in memory; STATE: there is none. */
+gboolean virDomainLockManagedSaveRemove(virLockConfig *config, const char *nameOrUuid,
+                                        GError **error);
 
 /** Waits until the guest has ended. TRUE with *info (may be NULL) set. When its supervisor dies
  * meanwhile and QEMU does not, another one is started (virDomainLockAttach). */

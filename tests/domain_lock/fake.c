@@ -43,6 +43,7 @@ fakeRemoveTree(const char *path)
 void
 fakeDown(Fake *self, gconstpointer data)
 {
+    g_clear_pointer(&self->spec, virDomainLockSpecFree);
     fakeRemoveTree(self->dir);
     g_free(self->dir);
     g_free(self->runDir);
@@ -80,10 +81,12 @@ fakeTakeLog(Fake *self)
 virDomainLockObj *
 fakePrepare(Fake *self, guint flags)
 {
-    g_autoptr(virDomainLockSpec) spec = virDomainLockSpecNew();
+    virDomainLockSpec *spec = virDomainLockSpecNew();
     g_autoptr(GError) error = NULL;
     virDomainLockObj *obj = NULL;
 
+    virDomainLockSpecFree(self->spec);
+    self->spec = spec;
     spec->xml = g_strdup("web");
     spec->flags = flags;
     obj = virDomainLockStartPrepare(fakeConfig(), spec, fakeGuest, NULL, &error);

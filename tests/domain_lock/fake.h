@@ -37,6 +37,7 @@ typedef struct _Fake {
     /* description */
     virDomainAction onPoweroff, onReboot, onCrash;
     GPtrArray *resources;
+    struct _virDomainLockSpec *spec; /* of the object that was made last */
 } Fake;
 
 /** The one of the running test. */

@@ -10,6 +10,7 @@ guest_tests = \
 	%D%/test-reattach.py \
 	%D%/test-reattach-lost.py \
 	%D%/test-reattach-steps.py \
+	%D%/test-save.py \
 	$(NULL)
 dist_check_SCRIPTS += $(guest_tests) %D%/test-crash-start-all.py %D%/test-reattach-steps-all.py
 TESTS += $(guest_tests)
