@@ -7,8 +7,8 @@
 #include "describe.h"
 
 #define CALL_MSEC 30000
-/* Longer than the supervisor takes to attach a disk and to undo that. */
-#define CALL_DISK_MSEC 120000
+/* Longer than the supervisor takes to wait for its turn, to attach a disk and to undo that. */
+#define CALL_DISK_MSEC 180000
 #define CALL_MAX_SEC 1000000
 
 gboolean
@@ -27,6 +27,33 @@ virDomainLockDetachDisk(virDomainLock *dom, const char *target, guint timeoutSec
     return virDomainLockCall(dom, "DetachDisk",
                              g_variant_new("(suu)", target, timeoutSec, flags),
                              (gint)patience, error);
+}
+
+gboolean
+virDomainLockChangeMedia(virDomainLock *dom, const char *target, const char *path,
+                         const char *format, guint flags, GError **error)
+{
+    return virDomainLockCall(dom, "ChangeMedia",
+                             g_variant_new("(sssu)", target, path ? path : "",
+                                           format ? format : "", flags),
+                             CALL_DISK_MSEC, error);
+}
+
+gboolean
+virDomainLockAttachLease(virDomainLock *dom, const char *xml, guint flags, GError **error)
+{
+    return virDomainLockCall(dom, "AttachLease", g_variant_new("(su)", xml, flags),
+                             CALL_DISK_MSEC, error);
+}
+
+gboolean
+virDomainLockDetachLease(virDomainLock *dom, const char *lockspace, const char *key,
+                         guint flags, GError **error)
+{
+    return virDomainLockCall(
+        dom, "DetachLease",
+        g_variant_new("(ssu)", lockspace ? lockspace : "", key, flags), CALL_DISK_MSEC,
+        error);
 }
 
 /* --- the description ----------------------------------------------------------------------- */

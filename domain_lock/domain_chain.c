@@ -54,7 +54,7 @@ virDomainCheckAccess(const char *what, const char *path, gboolean writable,
                           writable ? "writing" : "reading", g_strerror(errno));
 }
 
-static gboolean
+gboolean
 virDomainCheckDiskChain(const virDomainDef *def, const virDomainDisk *disk,
                         const char *what, GError **error)
 {
@@ -103,7 +103,7 @@ virDomainResourceFlagsOf(const virDomainDisk *disk, guint depth)
     return flags;
 }
 
-static void
+void
 virDomainAddDiskResources(virDomainDef *def, const virDomainDisk *disk)
 {
     for (guint i = 0; i < disk->chain->images->len; i++) {
@@ -213,18 +213,16 @@ virDomainReadTpm(virDomainDef *def, GError **error)
     return TRUE;
 }
 
-static void
-virDomainAddLeases(virDomainDef *def)
+virDomainResource *
+virDomainAddLease(virDomainDef *def, const virDomainLease *lease)
 {
-    for (guint i = 0; i < def->leases->len; i++) {
-        const virDomainLease *lease = g_ptr_array_index(def->leases, i);
-        virDomainResource *resource = virDomainAddResource(
-            def, VIR_LOCK_RESOURCE_LEASE, g_strdup(lease->key), NULL, NULL);
+    virDomainResource *resource = virDomainAddResource(
+        def, VIR_LOCK_RESOURCE_LEASE, g_strdup(lease->key), NULL, NULL);
 
-        resource->lockspace = g_strdup(lease->lockspace);
-        resource->leasePath = g_strdup(lease->path);
-        resource->leaseOffset = g_strdup(lease->offset);
-    }
+    resource->lockspace = g_strdup(lease->lockspace);
+    resource->leasePath = g_strdup(lease->path);
+    resource->leaseOffset = g_strdup(lease->offset);
+    return resource;
 }
 
 /* --- all of it ------------------------------------------------------------------------------------ */
@@ -239,7 +237,8 @@ virDomainReadAll(virDomainDef *def, GCancellable *cancellable, GError **error)
             return FALSE;
     if (!virDomainReadNvram(def, cancellable, error) || !virDomainReadTpm(def, error))
         return FALSE;
-    virDomainAddLeases(def);
+    for (guint i = 0; i < def->leases->len; i++)
+        virDomainAddLease(def, g_ptr_array_index(def->leases, i));
     return TRUE;
 }
 
@@ -271,15 +270,6 @@ virDomainFingerprint(const virDomainDef *def)
 
         virDomainFingerprintChain(text, image->path, image->chain);
     }
-    return g_string_free(text, FALSE);
-}
-
-static char *
-virDomainFingerprintDisk(const virDomainDisk *disk, const virImageChain *chain)
-{
-    GString *text = g_string_new(NULL);
-
-    virDomainFingerprintChain(text, disk->target, chain);
     return g_string_free(text, FALSE);
 }
 
@@ -359,7 +349,7 @@ virDomainDefGetDiskChain(const virDomainDef *def, const char *target)
 }
 
 /* What the description says of the chain, so that reading it again finds the same. */
-static void
+void
 virDomainStateChain(virDomainDisk *disk)
 {
     const virImage *top;
@@ -412,6 +402,17 @@ virDomainDefSetDiskChain(virDomainDef *def, const char *target, virImageChain *c
 }
 
 gboolean
+virDomainDefCompareChains(const char *target, const virImageChain *before,
+                          const virImageChain *now, GError **error)
+{
+    g_autoptr(GString) old = g_string_new(NULL), new = g_string_new(NULL);
+
+    virDomainFingerprintChain(old, target, before);
+    virDomainFingerprintChain(new, target, now);
+    return g_str_equal(old->str, new->str) || virDomainStale(old->str, new->str, error);
+}
+
+gboolean
 virDomainDefReadDiskChain(virDomainDef *def, const char *target,
                           GCancellable *cancellable, GError **error)
 {
@@ -419,14 +420,13 @@ virDomainDefReadDiskChain(virDomainDef *def, const char *target,
     virImageChain *before = g_steal_pointer(&disk->chain);
     guint known = def->resources->len;
     gboolean ok = virDomainReadDisk(def, disk, cancellable, error);
-    g_autofree char *old = virDomainFingerprintDisk(disk, before);
-    g_autofree char *now = virDomainFingerprintDisk(disk, disk->chain);
 
     if (before) { /* what was found first stays: its leases are held, or not yet given up */
+        ok = ok && virDomainDefCompareChains(target, before, disk->chain, error);
         g_ptr_array_set_size(def->resources, (gint)known);
         virImageChainFree(disk->chain);
         disk->chain = before;
-        return ok && (g_str_equal(old, now) || virDomainStale(old, now, error));
+        return ok;
     }
     virDomainUpdateFingerprint(def);
     return ok;

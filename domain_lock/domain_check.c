@@ -443,7 +443,7 @@ virDomainCheckClock(virDomainDef *def, GError **error)
     return TRUE;
 }
 
-static gboolean
+gboolean
 virDomainCheckLeases(virDomainDef *def, GError **error)
 {
     for (guint i = 0; i < def->leases->len; i++) {

@@ -189,21 +189,27 @@ virDomainCheckDisks(virDomainDef *def, GError **error)
 }
 
 gboolean
+virDomainCheckDiskDirectIo(const virDomainDef *def, const virDomainDisk *disk,
+                           GError **error)
+{
+    if (!def->directIoRequired || !virDomainDiskIsWritable(disk) ||
+        virDomainDiskIsDirect(def, disk))
+        return TRUE;
+    return virDomainDiskError(
+        disk, error,
+        "cache='%s' keeps writes in this host's page cache, from where they reach the "
+        "storage after another host has taken the lease; use cache='none' or "
+        "'directsync', or --unsafe-cache",
+        disk->cache);
+}
+
+gboolean
 virDomainDefRequireDirectIo(virDomainDef *def, GError **error)
 {
     def->directIoRequired = !(def->flags & VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE);
-    for (guint i = 0; i < def->disks->len && def->directIoRequired; i++) {
-        const virDomainDisk *disk = g_ptr_array_index(def->disks, i);
-
-        if (virDomainDiskIsWritable(disk) && !virDomainDiskIsDirect(def, disk))
-            return virDomainDiskError(
-                disk, error,
-                "cache='%s' keeps writes in this host's page cache, from where they "
-                "reach the "
-                "storage after another host has taken the lease; use cache='none' or "
-                "'directsync', or --unsafe-cache",
-                disk->cache);
-    }
+    for (guint i = 0; i < def->disks->len; i++)
+        if (!virDomainCheckDiskDirectIo(def, g_ptr_array_index(def->disks, i), error))
+            return FALSE;
     return virDomainForeignCheckCache(def, error);
 }
 

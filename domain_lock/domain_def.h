@@ -144,6 +144,8 @@ gboolean virDomainDefReadDiskChain(virDomainDef *def, const char *target,
 /** QEMU's id of a disk; CONFIG names the disks that there are, UNSUPPORTED: as above. */
 const char *virDomainDefGetDiskId(const virDomainDef *def, const char *target,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Is it the first hard disk in the boot order? */
+gboolean virDomainDefIsBootDisk(const virDomainDef *def, const char *target);
 /** The other way; NULL: no disk of ours has this id. */
 const char *virDomainDefFindDiskById(const virDomainDef *def, const char *id);
 /** The images of a disk, the top one first; NULL: no medium. Owned by @def. */
@@ -178,6 +180,42 @@ typedef struct _virDomainPlug {
 virDomainPlug *virDomainDefFormatPlug(const virDomainDef *def, const char *target);
 void virDomainPlugFree(virDomainPlug *plug);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainPlug, virDomainPlugFree)
+
+/* --- media ------------------------------------------------------------------------------------ */
+
+/** CONFIG: there is no such disk, or it is no drive whose medium can be changed. */
+gboolean virDomainDefCheckRemovable(const virDomainDef *def, const char *target,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The images of a medium for this drive, with numbers that the present one does not have.
+ * Changes nothing. */
+virImageChain *virDomainDefReadMedium(const virDomainDef *def, const char *target,
+                                      const char *path, const char *format,
+                                      GCancellable *cancellable,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** STALE names what is new in the second one. */
+gboolean virDomainDefCompareChains(const char *target, const virImageChain *before,
+                                   const virImageChain *now,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** What it needs is needed from now on, too; the elements (virDomainResource) are @def's. */
+GPtrArray *virDomainDefAddMedium(virDomainDef *def, const char *target,
+                                 virImageChain *chain);
+/** Arguments of blockdev-add (JsonObject), lowest first. */
+GPtrArray *virDomainDefFormatMedium(const virDomainDef *def, const char *target,
+                                    virImageChain *chain);
+/** The drive has this medium (NULL: none) now. Takes @chain; drops no resource. */
+void virDomainDefSetMedium(virDomainDef *def, const char *target, virImageChain *chain);
+
+/* --- <lease> ---------------------------------------------------------------------------------- */
+
+/** Takes one <lease> element into the description; what it needs is @def's. CONFIG: not
+ * understood, or the guest has it. */
+virDomainResource *virDomainDefAddLease(virDomainDef *def, const char *xml,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** @lockspace: NULL: of any. CONFIG names the leases that there are. */
+virDomainResource *virDomainDefFindLease(const virDomainDef *def, const char *lockspace,
+                                         const char *key,
+                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void virDomainDefRemoveLease(virDomainDef *def, virDomainResource *resource);
 
 /** virDomainArgvContext: what the command line needs to know of this host. */
 typedef struct _virDomainArgvContext {

@@ -23,7 +23,7 @@ virDomainFindDisk(const virDomainDef *def, const char *target)
     return NULL;
 }
 
-static gboolean
+gboolean
 virDomainCheckPlugs(const virDomainDef *def, GError **error)
 {
     if (!def->foreign)
@@ -82,7 +82,7 @@ virDomainDefAddDisk(virDomainDef *def, const char *xml, GError **error)
         return NULL;
     }
     disk = g_ptr_array_index(def->disks, before);
-    virDomainLiveAdopt(def, disk, xmlDocGetRootElement(doc));
+    disk->dev.xml = virDomainLiveAdopt(def, xmlDocGetRootElement(doc));
     return disk->target;
 }
 
@@ -94,7 +94,7 @@ virDomainDefRemoveDisk(virDomainDef *def, const char *target)
 
     while ((resource = virDomainDefFirstOfDisk(def, target)))
         virDomainDefDropResource(def, resource);
-    virDomainLiveForget(disk);
+    virDomainLiveForget(&disk->dev.xml);
     g_ptr_array_remove(def->disks, disk);
     virDomainUpdateFingerprint(def);
 }
@@ -127,6 +127,21 @@ virDomainDefGetDiskId(const virDomainDef *def, const char *target, GError **erro
     virDomainError(error, "there is no disk '%s'; the guest has %s", target,
                    *targets ? targets : "no disks");
     return NULL;
+}
+
+gboolean
+virDomainDefIsBootDisk(const virDomainDef *def, const char *target)
+{
+    const virDomainDisk *first = NULL;
+
+    for (guint i = 0; i < def->disks->len; i++) {
+        const virDomainDisk *disk = g_ptr_array_index(def->disks, i);
+
+        if (disk->device == VIR_DOMAIN_DISK_DISK && disk->dev.bootOrder &&
+            (!first || disk->dev.bootOrder < first->dev.bootOrder))
+            first = disk;
+    }
+    return first && g_str_equal(first->target, target);
 }
 
 const char *
@@ -238,7 +253,7 @@ virDomainDefFormatNodes(const virDomainDef *def, const char *target, virImageCha
 }
 
 virDomainPlug *
-virDomainDefFormatPlug(const virDomainDef *def, const char *target)
+virDomainPlugOfDisk(const virDomainDef *def, const virDomainDisk *disk)
 {
     const virDomainArgvContext context = {NULL};
     g_autoptr(GPtrArray) args = g_ptr_array_new_with_free_func(g_free);
@@ -246,7 +261,7 @@ virDomainDefFormatPlug(const virDomainDef *def, const char *target)
     virDomainPlug *plug = g_new0(virDomainPlug, 1);
 
     plug->nodes = g_ptr_array_new_with_free_func((GDestroyNotify)json_object_unref);
-    virArgvDisk(&argv, virDomainFindDisk(def, target));
+    virArgvDisk(&argv, disk);
     for (guint i = 0; i < args->len; i += 2) {
         const char *value = g_ptr_array_index(args, i + 1);
 
@@ -259,6 +274,12 @@ virDomainDefFormatPlug(const virDomainDef *def, const char *target)
         }
     }
     return plug;
+}
+
+virDomainPlug *
+virDomainDefFormatPlug(const virDomainDef *def, const char *target)
+{
+    return virDomainPlugOfDisk(def, virDomainFindDisk(def, target));
 }
 
 void

@@ -214,27 +214,28 @@ virLiveDisk(const virDomainDisk *disk)
     virLiveDevice(&disk->dev);
 }
 
-void
-virDomainLiveAdopt(virDomainDef *def, virDomainDisk *disk, const xmlNode *element)
+xmlNode *
+virDomainLiveAdopt(virDomainDef *def, const xmlNode *element)
 {
     xmlNode *devices = virLiveDevices(def), *last = NULL;
+    xmlNode *copy = xmlDocCopyNode((xmlNode *)element, def->doc, 1);
 
     for (xmlNode *child = devices->children; child; child = child->next)
-        if (virLiveIs(child, "disk"))
+        if (virLiveIs(child, (const char *)element->name))
             last = child;
-    disk->dev.xml = xmlDocCopyNode((xmlNode *)element, def->doc, 1);
-    virLiveStripBlanks(disk->dev.xml);
+    virLiveStripBlanks(copy);
     if (last)
-        xmlAddNextSibling(last, disk->dev.xml);
+        xmlAddNextSibling(last, copy);
     else
-        xmlAddChild(devices, disk->dev.xml);
+        xmlAddChild(devices, copy);
+    return copy;
 }
 
 void
-virDomainLiveForget(virDomainDisk *disk)
+virDomainLiveForget(xmlNode **element)
 {
-    virLiveRemove(disk->dev.xml);
-    disk->dev.xml = NULL;
+    virLiveRemove(*element);
+    *element = NULL;
 }
 
 /* --- what was implied ----------------------------------------------------------------------- */

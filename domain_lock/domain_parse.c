@@ -172,7 +172,7 @@ virDomainParseGenid(xmlNode *node, gpointer opaque, GError **error)
     return virXmlRead(node, rules, opaque, error);
 }
 
-static gboolean
+gboolean
 virDomainParseLease(xmlNode *node, gpointer opaque, GError **error)
 {
     static const virXmlRule target[] = {
@@ -188,6 +188,7 @@ virDomainParseLease(xmlNode *node, gpointer opaque, GError **error)
     };
     virDomainLease *lease = g_new0(virDomainLease, 1);
 
+    lease->xml = node;
     g_ptr_array_add(((virDomainDef *)opaque)->leases, lease);
     return virXmlRead(node, rules, lease, error);
 }

@@ -200,6 +200,7 @@ typedef struct _virDomainBalloon {
 
 typedef struct _virDomainLease {
     char *lockspace, *key, *path, *offset;
+    xmlNode *xml;
 } virDomainLease;
 
 /* --- the machine ------------------------------------------------------------------------------ */
@@ -360,10 +361,23 @@ gboolean virDomainPlaceHotDisk(virDomainDef *def, virDomainDisk *disk, GError **
 void virDomainAssignUsb(virDomainDef *def);
 gboolean virDomainAssignHotUsb(virDomainDef *def, virDomainDisk *disk, GError **error);
 gboolean virDomainAssignHotPci(virDomainDef *def, virDomainDevice *dev, GError **error);
-/** domain_live.c: the document gets a copy of the element of a disk that came, and loses it
- * when the disk goes. */
-void virDomainLiveAdopt(virDomainDef *def, virDomainDisk *disk, const xmlNode *element);
-void virDomainLiveForget(virDomainDisk *disk);
+/** domain_live.c: the document gets a copy of the element of a device that came, and loses it
+ * when that goes. */
+xmlNode *virDomainLiveAdopt(virDomainDef *def, const xmlNode *element);
+void virDomainLiveForget(xmlNode **element);
+/** UNSUPPORTED: a foreign command line. */
+gboolean virDomainCheckPlugs(const virDomainDef *def, GError **error);
+gboolean virDomainCheckLeases(virDomainDef *def, GError **error);
+gboolean virDomainParseLease(xmlNode *node, gpointer def, GError **error);
+virDomainResource *virDomainAddLease(virDomainDef *def, const virDomainLease *lease);
+/** The description of @disk says what its chain is. */
+void virDomainStateChain(virDomainDisk *disk);
+void virDomainAddDiskResources(virDomainDef *def, const virDomainDisk *disk);
+gboolean virDomainCheckDiskChain(const virDomainDef *def, const virDomainDisk *disk,
+                                 const char *what, GError **error);
+gboolean virDomainCheckDiskDirectIo(const virDomainDef *def, const virDomainDisk *disk,
+                                    GError **error);
+virDomainPlug *virDomainPlugOfDisk(const virDomainDef *def, const virDomainDisk *disk);
 /** "vda-2-format"; @layer: "format", "storage" or "data". */
 char *virDomainNodeName(const virDomainDisk *disk, const virImage *image,
                         const char *layer);

@@ -52,6 +52,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/domain_firmware.c \
 	%D%/domain_hotplug.c \
 	%D%/domain_live.c \
+	%D%/domain_media.c \
 	%D%/domain_parse.c \
 	%D%/domain_parse_device.c \
 	%D%/domain_parse_disk.c \
@@ -73,6 +74,8 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/image_qcow2.c \
 	%D%/job.c \
 	%D%/job.h \
+	%D%/leases.c \
+	%D%/media.c \
 	%D%/migrate.h \
 	%D%/migrate_channel.c \
 	%D%/migrate_channel.h \
@@ -81,6 +84,8 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/migrate_stream.c \
 	%D%/object.c \
 	%D%/object.h \
+	%D%/plug.c \
+	%D%/plug.h \
 	%D%/power.c \
 	%D%/reattach.c \
 	%D%/reattach.h \

@@ -135,13 +135,14 @@ gboolean virDomainLockHardReset(virDomainLockObj *obj,
 gboolean virDomainLockPlugDisk(virDomainLockObj *obj, const char *xml,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /**
- * virDomainLockDetach: asks the guest to let go of a disk. Leases stay held until QEMU says
+ * virDomainLockDetach: asks the guest to let go of a disk; of the one that it boots from with
+ * VIR_DOMAIN_LOCK_DEVICE_FORCE only. Leases stay held until QEMU says
  * DEVICE_DELETED, whenever that is; then call DetachFinish.
  * @id: (out): QEMU's id of the disk, which that event has; g_free. When the guest had let go
  *   already, all is done on return: virDomainLockObjIsAsked is FALSE.
  */
-gboolean virDomainLockDetach(virDomainLockObj *obj, const char *target, char **id,
-                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockDetach(virDomainLockObj *obj, const char *target, guint flags,
+                             char **id, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** QEMU let go of device @id: its nodes are removed and seen gone, then its leases are given
  * up. Nothing to do when it is no disk of ours. */
 gboolean virDomainLockDetachFinish(virDomainLockObj *obj, const char *id,
@@ -179,6 +180,27 @@ gboolean virDomainLockDiskSnapshot(virDomainLockObj *obj, const virDomainLockBlo
 gboolean virDomainLockBlockRecover(virDomainLockObj *obj, JsonObject *journal,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** virDomainLockMedium: what a drive gets. */
+typedef struct _virDomainLockMedium {
+    const char *path;   /* absolute; NULL: the drive is emptied */
+    const char *format; /* not NULL with a path */
+    guint flags;        /* virDomainLockDeviceFlags */
+} virDomainLockMedium;
+/**
+ * virDomainLockMedia: another medium for a cdrom or floppy. A failure leaves the old one in
+ * the drive; INDETERMINATE: the drive has the new one, but QEMU still has the old one open
+ * (both keep their leases), or what was begun could not be undone.
+ */
+gboolean virDomainLockMedia(virDomainLockObj *obj, const char *target,
+                            const virDomainLockMedium *medium,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** One more <lease> element; a failure undoes all. */
+gboolean virDomainLockTakeLease(virDomainLockObj *obj, const char *xml,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** @lockspace: NULL: of any. */
+gboolean virDomainLockDropLease(virDomainLockObj *obj, const char *lockspace,
+                                const char *key,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Has QEMU anything open that no lease covers? */
 gboolean virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;

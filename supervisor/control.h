@@ -63,6 +63,12 @@ void virSupervisorControlAttachDisk(virSupervisorControl *control, GVariant *par
                                     GDBusMethodInvocation *invocation);
 void virSupervisorControlDetachDisk(virSupervisorControl *control, GVariant *parameters,
                                     GDBusMethodInvocation *invocation);
+void virSupervisorControlChangeMedia(virSupervisorControl *control, GVariant *parameters,
+                                     GDBusMethodInvocation *invocation);
+void virSupervisorControlAttachLease(virSupervisorControl *control, GVariant *parameters,
+                                     GDBusMethodInvocation *invocation);
+void virSupervisorControlDetachLease(virSupervisorControl *control, GVariant *parameters,
+                                     GDBusMethodInvocation *invocation);
 /** QEMU says DEVICE_DELETED. */
 void virSupervisorControlDeviceDeleted(virSupervisorControl *control, const char *device);
 

@@ -190,4 +190,8 @@ virSupervisorJobsAdd(virSupervisorJobs *jobs, const virSupervisorJob *job)
     if (job->waitMsec > 0)
         entry->timer = g_timeout_add(job->waitMsec, virJobWaitedEnough, entry);
     virJobsNext(jobs);
+    if ((job->flags & VIR_SUPERVISOR_JOB_NOW) && g_queue_find(&jobs->waiting, entry)) {
+        g_clear_handle_id(&entry->timer, g_source_remove);
+        virJobWaitedEnough(entry);
+    }
 }

@@ -20,9 +20,10 @@ typedef void (*virSupervisorJobDone)(const GError *error, gpointer data);
 typedef enum {
     VIR_SUPERVISOR_JOB_LONG =
         1 << 0, /* minutes: it publishes itself by domain_lock/job.h */
-    VIR_SUPERVISOR_JOB_QUICK = 1
-                               << 1 /* changes neither leases nor the description, and is
-                                       * between BesideBegin and BesideEnd */
+    VIR_SUPERVISOR_JOB_QUICK =
+        1 << 1, /* changes neither leases nor the description, and is
+                 * between BesideBegin and BesideEnd */
+    VIR_SUPERVISOR_JOB_NOW = 1 << 2, /* BUSY if it cannot run at once */
 } virSupervisorJobFlags;
 
 typedef struct _virSupervisorJob {

@@ -2,6 +2,7 @@
 /*
  * cmd_disk.c: leasehold attach-disk GUEST FILE.xml | --source PATH --target DEV
  *             leasehold detach-disk GUEST TARGET
+ *             leasehold change-media GUEST TARGET [PATH | --eject]
  */
 #include "config.h"
 
@@ -12,6 +13,13 @@
 #define VIR_TOOL_DETACH_SEC                                                              \
     20 /* a guest that knows hotplug answers within a second or two */
 
+static guint
+virToolDeviceFlags(gboolean noWait, gboolean force)
+{
+    return (noWait ? VIR_DOMAIN_LOCK_DEVICE_NO_WAIT : 0) |
+           (force ? VIR_DOMAIN_LOCK_DEVICE_FORCE : 0);
+}
+
 /** The options of attach-disk. */
 typedef struct _virToolAttachOptions {
     char *source;
@@ -20,6 +28,7 @@ typedef struct _virToolAttachOptions {
     char *serial;
     gboolean readOnly;
     gboolean shareable;
+    gboolean noWait;
 } virToolAttachOptions;
 
 static void
@@ -91,6 +100,8 @@ virToolCmdAttachDisk(virTool *tool)
          "the guest may only read: a shared lease", NULL},
         {"shareable", 0, 0, G_OPTION_ARG_NONE, &options.shareable,
          "an image that many guests write by intent", NULL},
+        {"no-wait", 0, 0, G_OPTION_ARG_NONE, &options.noWait,
+         "fail at once while another job of the guest is under way", NULL},
         {NULL},
     };
     g_autoptr(virDomainLock) dom = NULL;
@@ -107,9 +118,11 @@ virToolCmdAttachDisk(virTool *tool)
     dom = virToolGuest(tool, tool->args[0]);
     if (!dom)
         return tool->exitStatus;
+    virToolNoteJob(tool, dom, options.noWait);
     wait = virToolWaitNew(
         tool, 0, 0, "interrupted; the disk may still be attached ('leasehold show')");
-    if (!virDomainLockAttachDisk(dom, xml, 0, &error))
+    if (!virDomainLockAttachDisk(dom, xml, virToolDeviceFlags(options.noWait, FALSE),
+                                 &error))
         return virToolFail(tool, error);
     g_clear_pointer(&wait, virToolWaitFree);
     return virToolReportGuest(tool, dom, "has the disk, under its leases");
@@ -119,9 +132,14 @@ int
 virToolCmdDetachDisk(virTool *tool)
 {
     int timeoutSec = VIR_TOOL_DETACH_SEC;
+    gboolean noWait = FALSE, force = FALSE;
     const GOptionEntry entries[] = {
         {"timeout", 0, 0, G_OPTION_ARG_INT, &timeoutSec,
          "how long to wait for the guest to let go (default: 20)", "SEC"},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "also the disk that it boots from",
+         NULL},
+        {"no-wait", 0, 0, G_OPTION_ARG_NONE, &noWait,
+         "fail at once while another job of the guest is under way", NULL},
         {NULL},
     };
     g_autoptr(virDomainLock) dom = NULL;
@@ -135,11 +153,68 @@ virToolCmdDetachDisk(virTool *tool)
     dom = virToolGuest(tool, tool->args[0]);
     if (!dom)
         return tool->exitStatus;
+    virToolNoteJob(tool, dom, noWait);
     wait = virToolWaitNew(tool, 0, 0,
                           "interrupted; the guest is still asked to let go of the disk");
-    if (!virDomainLockDetachDisk(dom, tool->args[1], (guint)timeoutSec, 0, &error))
+    if (!virDomainLockDetachDisk(dom, tool->args[1], (guint)timeoutSec,
+                                 virToolDeviceFlags(noWait, force), &error))
         return virToolFail(tool, error);
     g_clear_pointer(&wait, virToolWaitFree);
     return virToolReportGuest(tool, dom,
                               "has let go of the disk, and its leases are free");
+}
+
+static gboolean
+virToolMediaCheck(virTool *tool, gboolean eject, const char *format)
+{
+    if (!tool->args[2] == !eject)
+        tool->exitStatus =
+            virToolUsage(tool, eject ? "a PATH and --eject are mutually exclusive"
+                                     : "a PATH is needed, or --eject");
+    else if (eject && format)
+        tool->exitStatus =
+            virToolUsage(tool, "--format and --eject are mutually exclusive");
+    else
+        return TRUE;
+    return FALSE;
+}
+
+int
+virToolCmdChangeMedia(virTool *tool)
+{
+    gboolean eject = FALSE, force = FALSE, noWait = FALSE;
+    g_autofree char *format = NULL;
+    const GOptionEntry entries[] = {
+        {"eject", 0, 0, G_OPTION_ARG_NONE, &eject, "empty the drive", NULL},
+        {"format", 0, 0, G_OPTION_ARG_FILENAME, &format,
+         "format of the image (default: raw)", "FORMAT"},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force,
+         "also when the guest has locked the tray", NULL},
+        {"no-wait", 0, 0, G_OPTION_ARG_NONE, &noWait,
+         "fail at once while another job of the guest is under way", NULL},
+        {NULL},
+    };
+    g_autoptr(virDomainLock) dom = NULL;
+    g_autoptr(virToolWait) wait = NULL;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = NULL;
+
+    if (!virToolParse(tool, entries, 2, 3) || !virToolMediaCheck(tool, eject, format))
+        return tool->exitStatus;
+    if (!eject)
+        path = virToolAbsolutePath(tool->args[2]);
+    dom = virToolGuest(tool, tool->args[0]);
+    if (!dom)
+        return tool->exitStatus;
+    virToolNoteJob(tool, dom, noWait);
+    wait = virToolWaitNew(
+        tool, 0, 0, "interrupted; the medium may still be changed ('leasehold show')");
+    if (!virDomainLockChangeMedia(dom, tool->args[1], path, format,
+                                  virToolDeviceFlags(noWait, force), &error))
+        return virToolFail(tool, error);
+    g_clear_pointer(&wait, virToolWaitFree);
+    return virToolReportGuest(tool, dom,
+                              eject ? "has an empty drive, and the leases of the medium "
+                                      "are free"
+                                    : "has the medium, under its leases");
 }

@@ -67,6 +67,15 @@ const virToolCommand virToolCommands[] = {
      "not by the\ntimeout keeps its disk and the leases; when it lets go later, they are "
      "given up then.",
      0, virToolCmdDetachDisk},
+    {"change-media", "GUEST TARGET PATH | GUEST TARGET --eject",
+     "another medium for a cdrom or floppy drive",
+     "The leases of the new medium are taken before it is opened, those of the old one "
+     "given up when it\nis closed.",
+     0, virToolCmdChangeMedia},
+    {"attach-lease", "GUEST FILE.xml | GUEST --key KEY",
+     "give a running guest one more explicit lease", NULL, 0, virToolCmdAttachLease},
+    {"detach-lease", "GUEST KEY", "give up an explicit lease of a running guest", NULL, 0,
+     virToolCmdDetachLease},
     {"snapshot-disk", "GUEST TARGET OVERLAY [TARGET OVERLAY]...",
      "let disks write to new images over their present ones",
      "The OVERLAYs are made, as qcow2; several disks change over at one instant. The present "

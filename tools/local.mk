@@ -15,6 +15,7 @@ leasehold_SOURCES = \
 	%D%/cmd_host.c \
 	%D%/cmd_identify.c \
 	%D%/cmd_job.c \
+	%D%/cmd_lease.c \
 	%D%/cmd_list.c \
 	%D%/cmd_migrate.c \
 	%D%/cmd_plugin.c \

@@ -95,6 +95,9 @@ int virToolCmdSnapshotDisk(virTool *tool);
 int virToolCmdBlockCommit(virTool *tool);
 int virToolCmdBlockPull(virTool *tool);
 int virToolCmdBlockCopy(virTool *tool);
+int virToolCmdChangeMedia(virTool *tool);
+int virToolCmdAttachLease(virTool *tool);
+int virToolCmdDetachLease(virTool *tool);
 int virToolCmdSave(virTool *tool);
 int virToolCmdRestore(virTool *tool);
 int virToolCmdSaveImageShow(virTool *tool);
@@ -264,6 +267,8 @@ virDomainLock *virToolGuest(virTool *tool,
                             const char *nameOrUuid) G_GNUC_WARN_UNUSED_RESULT;
 /** The text of a description, or NULL. @path "-": standard input. */
 char *virToolReadXml(const char *path, GError **error);
+/** On a terminal, says for which job of the guest the command has to wait, if there is one. */
+void virToolNoteJob(virTool *tool, virDomainLock *dom, gboolean noWait);
 /** The members job, job_detail, job_started, job_done and job_total. */
 void virToolJsonJob(JsonBuilder *builder, const virDomainLockInfo *info);
 void virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info);

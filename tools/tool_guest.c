@@ -226,3 +226,16 @@ virToolGuestAct(virTool *tool, virToolGuestFunc act, const char *sentence)
         return virToolFail(tool, error);
     return virToolReportGuest(tool, dom, sentence);
 }
+
+void
+virToolNoteJob(virTool *tool, virDomainLock *dom, gboolean noWait)
+{
+    g_autoptr(virDomainLockInfo) info = NULL;
+
+    if (noWait || !isatty(STDERR_FILENO))
+        return;
+    info = virDomainLockGetInfo(dom, NULL);
+    if (info && info->job)
+        virToolNote(tool, "guest '%s' is busy: %s; waiting for its turn", info->name,
+                    info->job);
+}

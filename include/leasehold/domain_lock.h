@@ -202,10 +202,17 @@ gboolean virDomainLockSuspend(virDomainLock *dom, GError **error);
 gboolean virDomainLockResume(virDomainLock *dom, GError **error);
 gboolean virDomainLockReset(virDomainLock *dom, GError **error);
 
+typedef enum {
+    VIR_DOMAIN_LOCK_DEVICE_NO_WAIT = 1 << 0, /* BUSY at once while another job is under way;
+                                              * else only when that takes long */
+    VIR_DOMAIN_LOCK_DEVICE_FORCE = 1 << 1,   /* DetachDisk: also the boot disk; ChangeMedia:
+                                              * also from a locked tray */
+} virDomainLockDeviceFlags;
+
 /**
  * virDomainLockAttachDisk:
  * @xml: one <disk> element of libvirt domain XML, on bus virtio, scsi or usb
- * @flags: none yet: 0
+ * @flags: virDomainLockDeviceFlags
  *
  * Gives a running or paused guest one more disk: takes the leases of its whole backing chain,
  * then lets QEMU open it and checks that nothing else is open, then the guest sees it. BUSY
@@ -220,11 +227,12 @@ gboolean virDomainLockAttachDisk(virDomainLock *dom, const char *xml, guint flag
  * virDomainLockDetachDisk:
  * @target: "vdb"
  * @timeoutSec: how long to wait for the guest; at least 1
- * @flags: none yet: 0
+ * @flags: virDomainLockDeviceFlags
  *
  * Asks the guest to let go of a disk, and gives up its leases once QEMU has closed the images.
  * TIMEOUT: the guest has not let go; the leases stay held, and are given up when it does, at
- * any later time, without another call. CONFIG: there is no such disk.
+ * any later time, without another call. CONFIG: there is no such disk, or the guest boots from
+ * it and FORCE was not given.
  */
 gboolean virDomainLockDetachDisk(virDomainLock *dom, const char *target, guint timeoutSec,
                                  guint flags, GError **error);
@@ -299,6 +307,43 @@ gboolean virDomainLockBlockCopy(virDomainLock *dom, const char *target, const ch
  * completed. That call of the library which waits for the job fails with CANCELLED.
  */
 gboolean virDomainLockJobCancel(virDomainLock *dom, GError **error);
+
+/**
+ * virDomainLockChangeMedia:
+ * @target: "sda": a cdrom or floppy drive
+ * @path: absolute path of the new medium; NULL: the drive is emptied
+ * @format: of its image; NULL: raw
+ * @flags: virDomainLockDeviceFlags
+ *
+ * Takes the leases of the new medium (shared, for a cdrom), lets QEMU open it, swaps, and gives
+ * up the leases of the old one once QEMU has closed it. A failure leaves the old medium in the
+ * drive. STATE: the guest has locked the tray, and has not opened it when asked. BUSY names who
+ * holds an image. CONFIG: it is no such drive, or the image cannot be used. INDETERMINATE: the
+ * drive has the new medium, but QEMU keeps the old one open: both stay leased.
+ */
+gboolean virDomainLockChangeMedia(virDomainLock *dom, const char *target,
+                                  const char *path, const char *format, guint flags,
+                                  GError **error);
+/**
+ * virDomainLockAttachLease:
+ * @xml: one <lease> element of libvirt domain XML
+ * @flags: virDomainLockDeviceFlags
+ *
+ * One more explicit lease for a running or paused guest, held as long as it runs. BUSY names
+ * who holds it; CONFIG: the guest has it already; a failure leaves all as it was.
+ */
+gboolean virDomainLockAttachLease(virDomainLock *dom, const char *xml, guint flags,
+                                  GError **error);
+/**
+ * virDomainLockDetachLease:
+ * @lockspace: NULL: whichever has the key
+ * @flags: virDomainLockDeviceFlags
+ *
+ * Gives an explicit lease up. CONFIG: there is none of this key; STATE: an image that has no
+ * identity of its own is guarded by the explicit leases alone.
+ */
+gboolean virDomainLockDetachLease(virDomainLock *dom, const char *lockspace,
+                                  const char *key, guint flags, GError **error);
 
 /**
  * virDomainLockGetXMLDesc:

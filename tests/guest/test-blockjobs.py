@@ -191,7 +191,7 @@ def long_jobs(case, now):
     tap.ok(case.mode(slow) == "exclusive", "its target is leased meanwhile")
     tap.ok(case.do("suspend", "web").returncode == 0 and case.do("resume", "web").returncode == 0,
            "the guest can be suspended and resumed beside it")
-    done = case.do("detach-disk", "web", "vda")
+    done = case.do("detach-disk", "web", "vda", "--no-wait")
     tap.ok(done.returncode == 3 and "copying a disk (vda" in done.stderr,
            "to detach the disk is refused, and told why", said(done))
     done = case.do("job", "web", "--cancel")
