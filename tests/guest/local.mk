@@ -6,15 +6,22 @@ guest_tests = \
 	%D%/test-blockjobs-steps.py \
 	%D%/test-crash-start.py \
 	%D%/test-hotplug.py \
+	%D%/test-hotplug-random.py \
 	%D%/test-hotplug-steps.py \
 	%D%/test-reattach.py \
 	%D%/test-reattach-lost.py \
 	%D%/test-reattach-steps.py \
+	%D%/test-media.py \
 	%D%/test-save.py \
 	$(NULL)
-dist_check_SCRIPTS += $(guest_tests) %D%/test-crash-start-all.py %D%/test-reattach-steps-all.py
+guest_slow_tests = \
+	%D%/test-crash-start-all.py \
+	%D%/test-hotplug-random-all.py \
+	%D%/test-reattach-steps-all.py \
+	$(NULL)
+dist_check_SCRIPTS += $(guest_tests) $(guest_slow_tests)
 TESTS += $(guest_tests)
-SLOW_TESTS += %D%/test-crash-start-all.py %D%/test-reattach-steps-all.py
+SLOW_TESTS += $(guest_slow_tests)
 
 # for LD_PRELOAD; -rpath makes libtool build more than an archive
 check_LTLIBRARIES += %D%/faulty_storage.la
