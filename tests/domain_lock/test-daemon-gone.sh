@@ -5,7 +5,8 @@
 # leases, and a daemon that is started again would let another host in within seconds: so they
 # are ended at once, and on_lockfailure=restart brings one back when the host has joined again.
 #
-# Has to fail (not tried yet): without the watch the guests run on.
+# Seen failing: with the end of the daemon left unheard, the guests run on until their leases
+# have not been renewed for too long, and that is the reason that they give.
 
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/hosts.sh"

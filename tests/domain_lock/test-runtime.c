@@ -2,8 +2,9 @@
 /*
  * test-runtime.c: one supervisor per uuid, what dead ones leave, and files that are whole.
  *
- * Has to fail (not tried yet): without the lock (two take it), without the start time (a pid that was given
- * to another process counts as QEMU), without the sweep (old sockets are left).
+ * Seen failing: without the lock (a folder that was taken is not held), without the start time
+ * (a pid that was given to another process counts as QEMU), without the sweep (an old socket is
+ * left).
  */
 #include "domain_lock/archive.h"
 #include "domain_lock/codec.h"

@@ -4,8 +4,8 @@
 # test-start-refused.sh: starts that cannot work, with a real QEMU and the lockfile plugin:
 # each ends with a reason and a status, and leaves no process, folder, lease or log.
 #
-# Has to fail (not tried yet): without the audit the undeclared disk gets a running guest; without the undo of
-# the folder, "nothing is left" fails.
+# Seen failing: without the audit the undeclared disk and the readonly image get a running guest;
+# without the undo of the folder, each "nothing is left".
 
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/hosts.sh"
