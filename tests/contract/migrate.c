@@ -76,7 +76,7 @@ testMove(void)
     cookie = assertOk(agentAsk(&alpha, "out\tsrc"));
     expectOk(agentAsk(&beta, "in\tdst\tcookie\t%s", cookie));
     /* nothing settles while the source lives */
-    expectCode(agentAsk(&beta, "wait\t1000\t200\tsettle\tdst"), "BUSY");
+    expectCode(agentAsk(&beta, "wait\t5000\t200\tsettle\tdst"), "BUSY");
     contractEnd(&alpha, "src");
     expectCode(stranger(&alpha, move.key, "rw"), "BUSY");
     contractEnd(&alpha, "stranger");

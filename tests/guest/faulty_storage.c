@@ -3,13 +3,15 @@
  * faulty_storage.c: storage that this machine does not have, for a program that is started
  * with LD_PRELOAD. An open of a path that contains
  *
- *   $LEASEHOLD_TEST_HANGS      never returns, as on a dead NFS server or path
+ *   $LEASEHOLD_TEST_HANGS      never returns, as on a dead NFS server or path, and makes
+ *                              PATH.hung to say that it got there
  *   $LEASEHOLD_TEST_NODIRECT   fails with O_DIRECT, as on a file system without it
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -30,13 +32,24 @@ meets(const char *path, const char *variable)
     return fault && *fault && path && strstr(path, fault);
 }
 
+static void
+hang(OpenFunc real, const char *path)
+{
+    char marker[4096];
+
+    (void)snprintf(marker, sizeof(marker), "%s.hung", path);
+    (void)close(real(marker, O_WRONLY | O_CREAT, 0600));
+    for (;;)
+        (void)pause();
+}
+
 static int
 faultyOpen(const char *symbol, const char *path, int flags, mode_t mode)
 {
     OpenFunc real = (OpenFunc)dlsym(RTLD_NEXT, symbol);
 
-    while (meets(path, "LEASEHOLD_TEST_HANGS"))
-        (void)pause();
+    if (meets(path, "LEASEHOLD_TEST_HANGS"))
+        hang(real, path);
     if ((flags & O_DIRECT) && meets(path, "LEASEHOLD_TEST_NODIRECT")) {
         errno = EINVAL;
         return -1;

@@ -84,6 +84,7 @@ spawn "$TEST_TMP/hung.log" env "LEASEHOLD_CONFIG=$(host_dir dead)/leasehold.conf
 hung=$spawned
 hung_state() { host dead leasehold list --json | grep -q '"hung"'; }
 ok "a start whose disk does not answer is shown all the same" wait_until 10 hung_state
+must wait_until 20 [ -e "$images/hung.img.hung" ]
 must kill -TERM "$hung"
 given_up=$SECONDS
 
