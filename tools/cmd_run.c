@@ -171,7 +171,9 @@ static int
 virToolRunReport(virTool *tool, virDomainLock *dom, const virToolRunOptions *options)
 {
     const virDomainLockInfo *info = virDomainLockGetStartInfo(dom);
+    g_autoptr(virDomainLockInfo) known = NULL;
     g_autofree char *sentence = NULL;
+    g_autoptr(GError) error = NULL;
 
     /* zero configuration: the default plugin knows nothing of other hosts */
     if (!virLockConfigGetPath(tool->config))
@@ -180,6 +182,10 @@ virToolRunReport(virTool *tool, virDomainLock *dom, const virToolRunOptions *opt
             "there is no configuration, so the leases (plugin %s) hold on this host "
             "only",
             virLockConfigGet(tool->config, "lock", "plugin"));
+    if (!info) /* --attach: it ran already */
+        info = known = virDomainLockPeekInfo(dom, &error);
+    if (!info)
+        return virToolFail(tool, error);
     if (tool->quiet && !tool->json)
         return VIR_TOOL_EXIT_OK;
     if (tool->json) {
