@@ -26,6 +26,7 @@ sanlock_tests = \
 	%D%/test-sanlock-loss.sh \
 	$(NULL)
 sanlock_slow_tests = \
+	%D%/test-sanlock-exec-hung.sh \
 	%D%/test-sanlock-takeover.sh \
 	$(NULL)
 
