@@ -7,6 +7,7 @@
  */
 #include "config.h"
 #include "domain_lock/image_chain.h"
+#include "common/fd.h"
 #include "common/text.h"
 
 #include <errno.h>
@@ -373,4 +374,45 @@ virImageChainRead(const char *path, const char *format, const char *what,
             return NULL;
     }
     return g_steal_pointer(&chain);
+}
+
+/* --- looking, without believing ------------------------------------------------------------- */
+
+static gboolean
+virImagePeekLooksQcow2(int fd)
+{
+    void *buffer = aligned_alloc(VIR_IMAGE_ALIGN, VIR_IMAGE_ALIGN);
+    gssize have = buffer ? virImageReadStart(fd, buffer, VIR_IMAGE_ALIGN) : -1;
+    gboolean looks = have > 0 && virImageQcow2HeaderSize(buffer, (gsize)have) > 0;
+
+    free(buffer);
+    /* unreadable: the real reader says why */
+    return looks || have < 0;
+}
+
+GPtrArray *
+virImagePeek(const char *path, const char *what, GError **error)
+{
+    g_autoptr(virImageChain) chain = virImageChainNew();
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(g_free);
+    g_auto(virImageHeader) header = {NULL};
+    virImageReader reader = {what, chain, NULL};
+    virImage image = {.path = (char *)path};
+    struct stat st;
+    gboolean directIo;
+    g_auto(virFd) fd = virImageOpen(&reader, path, &directIo, &st, error);
+
+    if (fd < 0 || (virImagePeekLooksQcow2(fd) &&
+                   !virImageReadQcow2(&reader, fd, path, &header, error)))
+        return NULL;
+    for (int data = 0; data < 2; data++) {
+        const char *name = data ? header.dataFile : header.backing;
+        char *file = name ? virImageResolve(&reader, &image, name, error) : NULL;
+
+        if (name && !file)
+            return NULL;
+        if (file)
+            g_ptr_array_add(files, file);
+    }
+    return g_steal_pointer(&files);
 }

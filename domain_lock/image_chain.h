@@ -54,6 +54,14 @@ virImageChain *virImageChainRead(const char *path, const char *format, const cha
 void virImageChainFree(virImageChain *chain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virImageChain, virImageChainFree)
 
+/**
+ * virImagePeek: the other files that @path names if it begins like a qcow2 image: its backing
+ * file and its external data file, absolute; empty if there are none. For refusals only: what
+ * an image looks like is the word of whoever wrote it. NULL: as for virImageChainRead.
+ */
+GPtrArray *virImagePeek(const char *path, const char *what,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** What a header says, for both readers of headers; free the strings with virImageHeaderClear. */
 typedef struct _virImageHeader {
     char *backing; /* as stored; NULL: none */

@@ -70,6 +70,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/hotplug.c \
 	%D%/image_chain.c \
 	%D%/image_chain.h \
+	%D%/image_files.c \
 	%D%/image_info.c \
 	%D%/image_qcow2.c \
 	%D%/job.c \

@@ -18,6 +18,7 @@
 #include "common/fd.h"
 #include "common/text.h"
 #include "tools/exec_child.h"
+#include "tools/exec_disks.h"
 #include "tools/tool.h"
 
 #include <errno.h>
@@ -38,7 +39,9 @@
 
 typedef struct _virToolExec {
     virTool *tool;
-    GStrv disks;
+    GStrv options;
+    GPtrArray *disks; /* virDomainLockImage: the options */
+    GPtrArray *files; /* virDomainLockImage: what they stand for */
     int timeoutSec;
     char *file; /* the command as it is executed */
     virLockManagerPlugin *plugin;
@@ -58,8 +61,9 @@ virToolExecParse(virToolExec *self)
 {
     virTool *tool = self->tool;
     const GOptionEntry entries[] = {
-        {"disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &self->disks,
-         "an image that the command uses; once for each", "PATH[,readonly|,shared]"},
+        {"disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &self->options,
+         "an image that the command uses; once for each",
+         "PATH[,readonly|,shared][,format=FORMAT]"},
         {"timeout", 0, 0, G_OPTION_ARG_INT, &self->timeoutSec,
          "wait this long for a busy lease (default: refuse at once)", "SEC"},
         {NULL},
@@ -71,7 +75,7 @@ virToolExecParse(virToolExec *self)
         return FALSE;
     if (!tool->tail || !tool->tail[0])
         problem = "the command is missing: end with '-- COMMAND ARGS...'";
-    else if (!self->disks)
+    else if (!self->options)
         problem = "--disk PATH is needed, once for each image that the command uses";
     else if (self->timeoutSec < 0)
         problem = "--timeout needs a number of seconds, 0 or more";
@@ -101,18 +105,35 @@ virToolExecDescribe(virToolExec *self, GError **error)
 static gboolean
 virToolExecRegister(virToolExec *self, GError **error)
 {
-    for (char **text = self->disks; *text; text++) {
-        virDomainLockDisk disk = {0};
-        g_autofree char *path = NULL;
+    self->disks = virToolExecDisksParse(self->tool, self->options);
+    if (!self->disks)
+        return FALSE;
+    self->files = virDomainLockResolveImages(self->disks, NULL, error);
+    for (guint i = 0; self->files && i < self->files->len; i++) {
+        const virDomainLockImage *file = g_ptr_array_index(self->files, i);
 
-        if (!virToolParseDisk(self->tool, *text, &disk))
-            return FALSE;
-        path = (char *)disk.path;
-        if (!virLockManagerRegisterResource(self->man, VIR_LOCK_RESOURCE_DISK, path, NULL,
-                                            disk.flags, error))
+        if (!virLockManagerRegisterResource(self->man, VIR_LOCK_RESOURCE_DISK, file->path,
+                                            NULL, file->flags, error))
             return FALSE;
     }
-    return TRUE;
+    return self->files != NULL;
+}
+
+/* Who had the images before us may have changed what they consist of. */
+static gboolean
+virToolExecReadAgain(virToolExec *self, GCancellable *cancellable, GError **error)
+{
+    g_autoptr(GPtrArray) now =
+        virDomainLockResolveImages(self->disks, cancellable, error);
+
+    if (!now)
+        return FALSE;
+    if (virToolExecDisksEqual(self->files, now))
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                "the backing files of the disks changed while their leases were waited "
+                "for; try again");
+    return FALSE;
 }
 
 static gboolean
@@ -133,9 +154,12 @@ virToolExecAcquire(virToolExec *self, GError **error)
     g_autoptr(virToolWait) wait = virToolWaitNew(self->tool, self->timeoutSec + START_SEC,
                                                  self->timeoutSec, NULL);
 
-    return virLockManagerAcquireObject(self->man, 0, virToolWaitGet(wait), error) &&
-           virLockManagerAdvanceUse(self->man, virToolWaitGet(wait), error) &&
-           !g_cancellable_set_error_if_cancelled(virToolWaitGet(wait)->cancellable, error);
+    const virLockWait *bounds = virToolWaitGet(wait);
+
+    return virLockManagerAcquireObject(self->man, 0, bounds, error) &&
+           virToolExecReadAgain(self, bounds->cancellable, error) &&
+           virLockManagerAdvanceUse(self->man, bounds, error) &&
+           !g_cancellable_set_error_if_cancelled(bounds->cancellable, error);
 }
 
 /* --- lost leases -------------------------------------------------------------------------- */
@@ -422,7 +446,9 @@ virToolCmdExec(virTool *tool)
         virLockManagerPluginUnload(self.plugin);
     virFdClose(self.signalFd);
     virFdClose(self.timerFd);
-    g_strfreev(self.disks);
+    g_clear_pointer(&self.disks, g_ptr_array_unref);
+    g_clear_pointer(&self.files, g_ptr_array_unref);
+    g_strfreev(self.options);
     g_free(self.file);
     return status;
 }

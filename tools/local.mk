@@ -32,6 +32,8 @@ leasehold_SOURCES = \
 	%D%/commands.c \
 	%D%/exec_child.c \
 	%D%/exec_child.h \
+	%D%/exec_disks.c \
+	%D%/exec_disks.h \
 	%D%/main.c \
 	%D%/tool.h \
 	%D%/tool_error.c \

@@ -92,6 +92,32 @@ typedef struct _virDomainLockDisk {
     guint flags; /* virLockManagerResourceFlags */
 } virDomainLockDisk;
 
+/** One image that a program uses, or one file of it. */
+typedef struct _virDomainLockImage {
+    char *path;   /* absolute */
+    char *format; /* "qcow2", "raw", ...; NULL: not known */
+    guint flags;  /* virLockManagerResourceFlags */
+} virDomainLockImage;
+virDomainLockImage *virDomainLockImageNew(const char *path, const char *format, guint flags);
+void virDomainLockImageFree(virDomainLockImage *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockImage, virDomainLockImageFree)
+
+/**
+ * virDomainLockResolveImages:
+ * @images: (element-type virDomainLockImage): what a program that is no guest will open
+ *
+ * All that needs a lease for that, in the order of @images. A format that is given is
+ * believed: the image is followed by its backing files, READONLY, and by its external data
+ * file with its own flags. Where none is given nothing is followed, and an image that looks
+ * like qcow2 and names a file that is not among @images is refused, because most programs
+ * would open it. Reads the images, so that it may block as long as their storage does; read
+ * again when the leases are held. CONFIG, UNAVAILABLE, CANCELLED.
+ *
+ * Returns: (element-type virDomainLockImage): free: g_ptr_array_unref
+ */
+GPtrArray *virDomainLockResolveImages(GPtrArray *images, GCancellable *cancellable,
+                                      GError **error) VIR_LOCK_WARN_UNUSED;
+
 /** A foreign command line: "run --name NAME --disk ... -- qemu-system-x86_64 ARGS". */
 typedef struct _virDomainLockCommand {
     gsize structSize;

@@ -8,7 +8,7 @@
 requires python3
 
 disk=$TEST_TMP/web.img
-truncate -s 1M "$disk" "$TEST_TMP/base.img"
+truncate -s 1M "$disk" "$TEST_TMP/base.img" # base.img: below the images that are made later
 mkdir "$TEST_TMP/locks"
 export LEASEHOLD_CONFIG=$TEST_TMP/leasehold.conf
 printf '[host]\nname = alpha\nrun_dir = %s/run\nstate_dir = %s/state\nidentity = local\n[lockfile]\ndir = %s/locks\n' \
@@ -53,6 +53,59 @@ trap '' USR1
 run leasehold exec --disk "$disk" -- sh -c 'kill -USR1 $$; exit 3'
 trap - USR1
 is "$status" 3 "a signal that was ignored stays ignored"
+
+# what is below an image
+qcow2() { qemu-img create -q -f qcow2 -b "$2" -F "$3" "$TEST_TMP/$1"; }
+if has qemu-img; then
+    qcow2 mid.qcow2 base.img raw
+    qcow2 top.qcow2 mid.qcow2 qcow2
+    top=$TEST_TMP/top.qcow2
+    exits 121 "an image with a backing file, without a word of that" leasehold exec --disk "$top" -- true
+    like "$errors" "$top' looks like a qcow2 image that needs '$TEST_TMP/mid.qcow2'.*,format=qcow2.*format=raw" \
+        "is refused; what is missing and the ways out are named"
+    exits 121 "it is so at each depth" leasehold exec --disk "$top" --disk "$TEST_TMP/mid.qcow2,readonly" -- true
+    like "$errors" "needs '$TEST_TMP/base.img'" "which is named"
+    exits 0 "a chain of which each image is named" leasehold exec --disk "$top" \
+        --disk "$TEST_TMP/mid.qcow2,readonly" --disk "$TEST_TMP/base.img,readonly" -- true
+    modes='for f; do leasehold --json who "$f" | sed -n "/\"mode\"/ { s/.*: \"\([a-z]*\)\".*/\1/p; q }"; done'
+    run leasehold exec --disk "$top,format=qcow2" -- bash -c "$modes" - \
+        "$top" "$TEST_TMP/mid.qcow2" "$TEST_TMP/base.img"
+    is "$output" $'exclusive\nshared\nshared' "format=qcow2: the leases of its chain, shared below the top"
+    run leasehold exec --disk "$top,format=qcow2,readonly" -- bash -c "$modes" - "$top" "$TEST_TMP/base.img"
+    is "$output" $'shared\nshared' "for reading all are shared"
+    run leasehold exec --disk "$top,readonly,format=raw" -- bash -c "$modes" - "$top" "$TEST_TMP/mid.qcow2"
+    is "$output" shared "format=raw: nothing is followed"
+    leasehold exec --disk "$TEST_TMP/base.img" -- sleep 60 &
+    base=$!
+    wait_until 10 eval 'leasehold who "$TEST_TMP/base.img" | grep -q "^held by"'
+    exits 123 "a backing file that another one writes" leasehold exec --disk "$top,format=qcow2" -- true
+    like "$errors" "$TEST_TMP/base.img.* held by" "which is named"
+    kill "$base"
+    wait "$base"
+    exits 121 "not what was said" leasehold exec --disk "$TEST_TMP/base.img,format=qcow2" -- true
+    like "$errors" "$TEST_TMP/base.img.*qcow2" "is named"
+    exits 121 "a format that nobody knows" leasehold exec --disk "$TEST_TMP/base.img,format=zip" -- true
+    like "$errors" "'zip', which is not supported" "is named"
+    qemu-img create -q -f qcow2 -u -b nbd://localhost/x -F raw "$TEST_TMP/net.qcow2" 1M
+    exits 121 "a backing file in the network" leasehold exec --disk "$TEST_TMP/net.qcow2" -- true
+    like "$errors" "nbd:.*|format=raw.*nbd" "is named"
+    qemu-img create -q -f qcow2 -u -b gone.img -F raw "$TEST_TMP/lost.qcow2" 1M
+    exits 121 "a backing file that is gone" leasehold exec --disk "$TEST_TMP/lost.qcow2,format=qcow2" -- true
+    like "$errors" "gone.img': No such file" "is named"
+    # it waits for the image; meanwhile that gets another backing file
+    leasehold exec --disk "$TEST_TMP/top.qcow2,format=qcow2" -- sh -c "sleep 2; touch $TEST_TMP/other.img; \
+        truncate -s 1M $TEST_TMP/other.img; qemu-img rebase -u -f qcow2 -F raw -b other.img $top" &
+    changer=$!
+    wait_until 10 eval 'leasehold who "$top" | grep -q "^held by"'
+    exits 124 "a chain that changed while its leases were waited for" leasehold exec --timeout 30 \
+        --disk "$top,format=qcow2" -- touch "$TEST_TMP/ran"
+    like "$errors" "changed while" "is not used"
+    is "$(test -e "$TEST_TMP/ran"; echo $?)" 1 "and nothing was executed"
+    wait "$changer"
+else
+    skip "backing files" "no qemu-img"
+fi
+exits 122 "a format that is missing" leasehold exec --disk "$disk,format=" -- true
 
 # held while it runs
 background 'sleep 60'
