@@ -147,7 +147,8 @@ virBlockCheckState(virDomainLockObj *obj, GError **error)
 
     if ((state == VIR_DOMAIN_LOCK_STATE_RUNNING ||
          state == VIR_DOMAIN_LOCK_STATE_PAUSED) &&
-        reason != VIR_DOMAIN_LOCK_REASON_LEASE_LOST && !virDomainLockObjIsLeaseLost(obj))
+        reason != VIR_DOMAIN_LOCK_REASON_LEASE_LOST &&
+        reason != VIR_DOMAIN_LOCK_REASON_YIELDED && !virDomainLockObjIsLeaseLost(obj))
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "it is %s%s",
                 virDomainLockStateName(state),

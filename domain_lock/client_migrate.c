@@ -202,38 +202,19 @@ virMigrateInSpec(JsonObject *request, GError **error)
     return spec;
 }
 
-/* Which steps of an arrival end before the guest may run here. */
-static gboolean
-virMigrateInHasNotRun(const virDomainLockStatus *status)
-{
-    guint64 step;
-
-    return status && status->step && g_str_has_prefix(status->step, "incoming:") &&
-           g_ascii_string_to_unsigned(status->step + strlen("incoming:"), 10, 0, 10, &step,
-                                      NULL);
-}
-
-/* The supervisor died under way. What it had reserved is held by a QEMU that has not run and
- * never will: it is ended, so that the source gets its guest back. */
+/* An arrival whose supervisor died is finished or undone by the next one, so that the source
+ * gets its guest back, or is rid of it. */
 static void
-virMigrateInSweep(virLockConfig *config, const char *ticketText)
+virMigrateInRecover(virLockConfig *config, JsonObject *request)
 {
-    g_autoptr(JsonObject) ticket =
-        ticketText ? virDomainLockJsonParse(ticketText, -1, NULL) : NULL;
+    const char *text = virDomainLockJsonString(request, "ticket");
+    g_autoptr(JsonObject) ticket = text ? virDomainLockJsonParse(text, -1, NULL) : NULL;
     const char *uuid = virDomainLockJsonString(ticket, "uuid");
     g_autoptr(virDomainLock) dom = uuid ? virDomainLockNew(config, uuid, uuid) : NULL;
-    g_autofree char *dir = dom ? virDomainLockDir(dom) : NULL;
-    g_autoptr(virDomainLockStatus) status =
-        dir ? virDomainLockStatusLoad(dir, NULL) : NULL;
-    g_autoptr(virDomainLockInfo) info =
-        dom ? virDomainLockReadInfo(config, uuid) : NULL;
     g_autoptr(GError) why = NULL;
 
-    if (!info || info->state != VIR_DOMAIN_LOCK_STATE_UNSUPERVISED ||
-        !virMigrateInHasNotRun(status))
-        return;
-    if (!virDomainLockDestroyFlags(dom, 0, &why))
-        g_warning("what was reserved for the guest is left: %s", why->message);
+    if (dom && !virDomainLockAttachIfOrphan(dom, &why))
+        g_message("%s", why->message);
 }
 
 static virDomainLock *
@@ -249,11 +230,12 @@ virMigrateInRun(virLockConfig *config, virMigrateChannel *channel, int inFd, int
 
     if (!spec)
         return NULL;
+    virMigrateInRecover(config, request);
     spec->channel[0] = inFd;
     spec->channel[1] = outFd;
     dom = virDomainLockCreateSpec(config, spec, &wait, error);
     if (!dom)
-        virMigrateInSweep(config, virDomainLockJsonString(request, "ticket"));
+        virMigrateInRecover(config, request);
     return dom;
 }
 

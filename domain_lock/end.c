@@ -73,8 +73,10 @@ static char *
 virEndDescribe(virDomainLockObj *obj, const virDomainLockExit *how,
                virDomainLockReason reason)
 {
+    g_autofree char *peer = virDomainLockObjGetPeer(obj);
+
     if (reason == VIR_DOMAIN_LOCK_REASON_MIGRATED)
-        return g_strdup_printf("it went to host '%s'", obj->peer);
+        return g_strdup_printf("it went to host '%s'", peer);
     if (!how->known)
         return g_strdup("nobody saw how QEMU ended");
     if (reason != VIR_DOMAIN_LOCK_REASON_CRASHED)

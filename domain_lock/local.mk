@@ -78,10 +78,13 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/leases.c \
 	%D%/media.c \
 	%D%/migrate.h \
+	%D%/migrate_back.c \
 	%D%/migrate_channel.c \
 	%D%/migrate_channel.h \
+	%D%/migrate_check.c \
 	%D%/migrate_in.c \
 	%D%/migrate_out.c \
+	%D%/migrate_priv.h \
 	%D%/migrate_stream.c \
 	%D%/object.c \
 	%D%/object.h \

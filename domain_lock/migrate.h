@@ -118,6 +118,9 @@ gboolean virDomainLockIncomingReceive(virDomainLockObj *obj, virMigrateIn *in,
 gboolean virDomainLockSettle(virDomainLockObj *obj,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** FALSE: some of its leases are guarded by bridges still. */
+gboolean virDomainLockIsSettled(virDomainLockObj *obj);
+
 /* --- migrate_stream.c: what both sides tell QEMU ---------------------------------------- */
 
 typedef struct _virMigrateProgress {

@@ -14,6 +14,7 @@
 #include "audit.h"
 #include "common/fd.h"
 #include "migrate.h"
+#include "reattach.h"
 #include "sequence.h"
 #include "spec.h"
 #include "start_steps.h"
@@ -263,19 +264,43 @@ virIncomingCheckPaused(virIncoming *incoming, GError **error)
     return FALSE;
 }
 
+static gboolean
+virIncomingCheckAlive(virIncoming *incoming, GError **error)
+{
+    virDomainLockObj *obj = incoming->start.obj;
+    virDomainLockProcess qemu;
+
+    g_mutex_lock(&obj->lock);
+    qemu = obj->status->qemu;
+    g_mutex_unlock(&obj->lock);
+    if (virDomainLockProcessAlive(&qemu))
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                "QEMU ended before the guest ran there; its words are in '%s'",
+                obj->status->info->logPath);
+    return FALSE;
+}
+
 /* QEMU that ends is heard in the main thread, which cancels: its end is the reason then. */
 static void
 virIncomingExplainEnd(virIncoming *incoming, GError **error)
 {
-    virDomainLockObj *obj = incoming->start.obj;
-    virDomainLockExit how;
+    g_autoptr(GError) ended = NULL;
 
-    if (!obj->guest->ops->reap(obj->guest, g_get_monotonic_time(), &how, NULL))
+    if (virIncomingCheckAlive(incoming, &ended))
         return;
     g_clear_error(error);
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                "QEMU ended before the guest ran there; its words are in '%s'",
-                obj->status->info->logPath);
+    g_propagate_error(error, g_steal_pointer(&ended));
+}
+
+/* Whether it is to run is known to the next supervisor, too. */
+static void
+virIncomingJournal(virIncoming *incoming)
+{
+    JsonObject *details = json_object_new();
+
+    json_object_set_int_member(details, "run", incoming->in->run);
+    virDomainLockObjSetJournal(incoming->start.obj, details);
 }
 
 static gboolean
@@ -283,8 +308,10 @@ virIncomingStream(virIncoming *incoming, GError **error)
 {
     if (virIncomingAwaitWord(incoming, error) &&
         virIncomingAwaitMemory(incoming, error) &&
-        virIncomingCheckPaused(incoming, error))
+        virIncomingCheckPaused(incoming, error)) {
+        virIncomingJournal(incoming);
         return TRUE;
+    }
     virIncomingExplainEnd(incoming, error);
     return FALSE;
 }
@@ -297,7 +324,9 @@ virIncomingTakeOver(virIncoming *incoming, GError **error)
     virLockWait wait = {.structSize = sizeof(wait),
                         .deadlineUsec = g_get_monotonic_time() + IN_TAKE_USEC};
 
-    return virLockManagerCompleteMigrateIn(incoming->start.obj->man, incoming->in->cookie,
+    /* the last moment at which a QEMU that died costs nobody the guest's memory */
+    return virIncomingCheckAlive(incoming, error) &&
+           virLockManagerCompleteMigrateIn(incoming->start.obj->man, incoming->in->cookie,
                                            0, &wait, error);
 }
 
@@ -332,19 +361,17 @@ virIncomingCont(virIncoming *incoming, GError **error)
 }
 
 static void
-virIncomingArrived(virIncoming *incoming)
+virIncomingArrived(virDomainLockObj *obj, gboolean run)
 {
-    virDomainLockObj *obj = incoming->start.obj;
-    g_autofree char *from = g_strdup_printf("from host '%s'", incoming->in->host);
+    g_autofree char *host = virDomainLockObjGetPeer(obj);
+    g_autofree char *from = g_strdup_printf("from host '%s'", host);
 
     obj->status->info->startedUsec = g_get_real_time();
     virDomainLockObjUpdateLeases(obj);
-    virDomainLockObjSetState(obj,
-                             incoming->in->run ? VIR_DOMAIN_LOCK_STATE_RUNNING
-                                               : VIR_DOMAIN_LOCK_STATE_PAUSED,
-                             incoming->in->run ? VIR_DOMAIN_LOCK_REASON_NONE
-                                               : VIR_DOMAIN_LOCK_REASON_USER,
-                             NULL);
+    virDomainLockObjSetHeld(obj, !run);
+    virDomainLockObjSetState(
+        obj, run ? VIR_DOMAIN_LOCK_STATE_RUNNING : VIR_DOMAIN_LOCK_STATE_PAUSED,
+        run ? VIR_DOMAIN_LOCK_REASON_NONE : VIR_DOMAIN_LOCK_REASON_USER, NULL);
     virMigrateStreamTearDown(obj);
     virDomainLockObjEmit(obj, "STARTED", "migrated", from);
 }
@@ -415,9 +442,42 @@ virDomainLockIncomingReceive(virDomainLockObj *obj, virMigrateIn *in,
     if (!virIncomingRun(&incoming, receiveSteps, G_N_ELEMENTS(receiveSteps), error))
         return FALSE;
     virUndoForget(in->undo);
-    virIncomingArrived(&incoming);
+    virIncomingArrived(obj, in->run);
     virDomainLockObjSetStep(obj, NULL, 0);
     virDomainLockObjSetJob(obj, NULL);
+    return TRUE;
+}
+
+/* --- a new supervisor --------------------------------------------------------------- */
+
+/* The source's word, if it was given, died with who had heard it. */
+static gboolean
+virIncomingEnd(virReattach *re, guint step, GError **error)
+{
+    virDomainLockObj *obj = re->obj;
+    g_autofree char *host = virDomainLockObjGetPeer(obj);
+
+    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_FAILED);
+    obj->guest->ops->kill(obj->guest, FALSE);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "its supervisor died while it came from host '%s' (step %u), before it could "
+                "run here: QEMU was killed, and the guest stays there",
+                host, step);
+    return FALSE;
+}
+
+gboolean
+virMigrateInRecover(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    gboolean run = virDomainLockJsonInt(details, "run", 0) != 0;
+
+    /* the epoch was advanced behind our bridge, so it was us, and nobody else may run it */
+    if (step < VIR_MIGRATE_STEP_TAKE || !details || !virMigrateEpochMoved(re))
+        return virIncomingEnd(re, step, error);
+    if (run && !virDomainLockCommandSimple(re->obj, "cont", error))
+        return FALSE;
+    virIncomingArrived(re->obj, run);
+    virReattachNote(re, "its arrival was interrupted (step %u) and was finished", step);
     return TRUE;
 }
 
@@ -431,6 +491,7 @@ virDomainLockSettle(virDomainLockObj *obj, GError **error)
                         .deadlineUsec = now + IN_SETTLE_USEC,
                         .busyUsec = now + IN_SETTLE_BUSY_USEC};
     g_autofree char *message = NULL;
+    g_autofree char *host = virDomainLockObjGetPeer(obj);
     gboolean settled;
 
     virDomainLockObjSetStep(obj, "settle", 1);
@@ -448,7 +509,21 @@ virDomainLockSettle(virDomainLockObj *obj, GError **error)
     if (!settled && error && *error)
         message = g_strdup_printf("behind its bridge leases: host '%s' has not freed the "
                                   "leases themselves yet: %s",
-                                  obj->peer, (*error)->message);
+                                  host, (*error)->message);
     virDomainLockObjSetMessage(obj, message);
     return settled;
+}
+
+gboolean
+virDomainLockIsSettled(virDomainLockObj *obj)
+{
+    g_autoptr(GPtrArray) leases = virLockManagerGetLeases(obj->man);
+
+    for (guint i = 0; i < leases->len; i++) {
+        const virLockLease *lease = g_ptr_array_index(leases, i);
+
+        if (lease->hold == VIR_LOCK_HOLD_BRIDGE)
+            return FALSE;
+    }
+    return TRUE;
 }

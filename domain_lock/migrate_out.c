@@ -10,7 +10,7 @@
  */
 #include "describe.h"
 #include "job.h"
-#include "migrate.h"
+#include "migrate_priv.h"
 #include "sequence.h"
 #include "spec.h"
 #include <string.h>
@@ -20,13 +20,6 @@
 /* Of nothing but a message, one sector and QEMU's cont. */
 #define OUT_HEAR_USEC (10 * G_USEC_PER_SEC)
 #define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
-#define OUT_CANCEL_USEC (30 * G_USEC_PER_SEC)
-#define OUT_STOP_USEC (2 * G_USEC_PER_SEC)
-#define OUT_STOP_NAP_USEC 2000
-#define OUT_LEAVE_USEC (15 * G_USEC_PER_SEC)
-/* The lock daemon of a destination that gave up may take this long to free its bridges. */
-#define OUT_BACK_USEC (10 * G_USEC_PER_SEC)
-#define OUT_BACK_BUSY_USEC (3 * G_USEC_PER_SEC)
 
 virMigrateOut *
 virMigrateOutNew(virDomainLockObj *obj, virMigrateChannel *channel, const char *host)
@@ -47,94 +40,6 @@ virMigrateOutFree(virMigrateOut *out)
     virMigrateChannelFree(out->channel);
     g_free(out->host);
     g_free(out);
-}
-
-/* --- migrate:1 ---------------------------------------------------------------------- */
-
-static gboolean
-virOutCheckState(virMigrateOut *out, GError **error)
-{
-    virDomainLockReason reason;
-    virDomainLockState state = virDomainLockObjGetStateAndReason(out->obj, &reason);
-
-    gboolean held = state == VIR_DOMAIN_LOCK_STATE_PAUSED &&
-                    (reason == VIR_DOMAIN_LOCK_REASON_USER ||
-                     reason == VIR_DOMAIN_LOCK_REASON_NONE);
-
-    virDomainLockObjSetHeld(out->obj, held);
-    if (!virDomainLockObjIsLeaseLost(out->obj) &&
-        (held || state == VIR_DOMAIN_LOCK_STATE_RUNNING))
-        return TRUE;
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "it is %s%s%s%s",
-                virDomainLockStateName(state),
-                reason != VIR_DOMAIN_LOCK_REASON_NONE ? " (" : "",
-                virDomainLockReasonName(reason),
-                reason != VIR_DOMAIN_LOCK_REASON_NONE ? ")" : "");
-    return FALSE;
-}
-
-static gboolean
-virOutCheckUnplug(virMigrateOut *out, GError **error)
-{
-    virDomainLockObj *obj = out->obj;
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
-    GHashTableIter iter;
-    gpointer id = NULL;
-    const char *target;
-
-    g_hash_table_iter_init(&iter, obj->status->asked);
-    if (!g_hash_table_iter_next(&iter, &id, NULL))
-        return TRUE;
-    target = virDomainDefFindDiskById(obj->def, id);
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                "it was asked to let go of disk '%s' and has not yet: wait until it has",
-                target ? target : (const char *)id);
-    return FALSE;
-}
-
-static gboolean
-virOutCheckBlockJobs(virMigrateOut *out, GError **error)
-{
-    g_autoptr(JsonNode) answer = out->obj->guest->ops->command(
-        out->obj->guest, "query-block-jobs", NULL,
-        g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
-    JsonArray *jobs =
-        answer && JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
-    JsonNode *first =
-        jobs && json_array_get_length(jobs) > 0 ? json_array_get_element(jobs, 0) : NULL;
-    JsonObject *job =
-        first && JSON_NODE_HOLDS_OBJECT(first) ? json_node_get_object(first) : NULL;
-
-    if (!answer)
-        return FALSE;
-    if (!first)
-        return TRUE;
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                "block job '%s' (%s) runs: wait for its end, or cancel it",
-                job ? virDomainLockJsonString(job, "device") : "?",
-                job ? virDomainLockJsonString(job, "type") : "?");
-    return FALSE;
-}
-
-/* Its state is in a process beside QEMU, which would have to come along. */
-static gboolean
-virOutCheckTpm(virMigrateOut *out, GError **error)
-{
-    g_autoptr(virDomainTpmEmulator) tpm = virDomainDefGetTpmEmulator(
-        out->obj->def, virDomainLockRuntimeGetPath(out->obj->runtime));
-
-    if (!tpm)
-        return TRUE;
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
-                "it has an emulated TPM, which cannot move while it runs");
-    return FALSE;
-}
-
-static gboolean
-virOutCheck(virMigrateOut *out, GError **error)
-{
-    return virOutCheckState(out, error) && virOutCheckUnplug(out, error) &&
-           virOutCheckBlockJobs(out, error) && virOutCheckTpm(out, error);
 }
 
 /* --- migrate:2 ---------------------------------------------------------------------- */
@@ -333,115 +238,6 @@ virOutStream(virMigrateOut *out, GError **error)
     }
 }
 
-/* --- going on here ------------------------------------------------------------------ */
-
-/* QEMU's STOP is handled by another thread: not before that is the reason known. */
-static virDomainLockState
-virOutAwaitStopped(virMigrateOut *out, virDomainLockReason *reason)
-{
-    gint64 deadline = g_get_monotonic_time() + OUT_STOP_USEC;
-    virDomainLockState state;
-
-    while ((state = virDomainLockObjGetStateAndReason(out->obj, reason)) ==
-               VIR_DOMAIN_LOCK_STATE_RUNNING &&
-           g_get_monotonic_time() < deadline)
-        g_usleep(OUT_STOP_NAP_USEC);
-    return state;
-}
-
-/* A guest that was stopped by the migration alone, and not by an I/O error or its own end. */
-static void
-virOutContinue(virMigrateOut *out)
-{
-    virDomainLockReason reason;
-    virDomainLockState state = virOutAwaitStopped(out, &reason);
-    g_autoptr(GError) why = NULL;
-
-    if (state != VIR_DOMAIN_LOCK_STATE_PAUSED)
-        return;
-    if (virDomainLockObjIsHeld(out->obj)) {
-        virDomainLockObjSetState(out->obj, state, VIR_DOMAIN_LOCK_REASON_USER, NULL);
-        return;
-    }
-    if (reason != VIR_DOMAIN_LOCK_REASON_MIGRATING &&
-        reason != VIR_DOMAIN_LOCK_REASON_YIELDED)
-        return;
-    if (!virDomainLockCommandSimple(out->obj, "cont", &why))
-        virDomainLockObjSetState(out->obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
-                                 VIR_DOMAIN_LOCK_REASON_USER, why->message);
-}
-
-/* Until QEMU's migration is over in one way or another. */
-static gboolean
-virOutIsOver(const virMigrateProgress *progress)
-{
-    static const char *const ends[] = {"none", "cancelled", "failed", "completed", NULL};
-
-    return g_strv_contains(ends, progress->status);
-}
-
-static void
-virOutStopStream(virMigrateOut *out)
-{
-    virDomainLockObj *obj = out->obj;
-    gint64 deadline = g_get_monotonic_time() + OUT_CANCEL_USEC;
-    g_auto(virMigrateProgress) progress = {0};
-    g_autoptr(GError) why = NULL;
-
-    if (!virDomainLockCommandSimple(obj, "migrate_cancel", &why)) {
-        g_message("the stream cannot be cancelled: %s", why->message);
-        return;
-    }
-    do {
-        guint64 serial = obj->guest->ops->eventSerial(obj->guest);
-
-        if (!virMigrateStreamQuery(obj, &progress, &why)) {
-            g_message("nobody knows how the stream ended: %s", why->message);
-            return;
-        }
-        if (virOutIsOver(&progress))
-            break;
-        virMigrateStreamAwait(obj, serial, g_get_monotonic_time() + OUT_POLL_USEC, NULL);
-    } while (g_get_monotonic_time() < deadline);
-    /* it was complete, but the word was not given: nobody else can run it */
-    if (g_str_equal(progress.status, "completed"))
-        virOutContinue(out);
-}
-
-/* The other side has undone everything when it closes the channel. */
-static void
-virOutSeeOff(virMigrateOut *out)
-{
-    gint64 deadline = g_get_monotonic_time() + OUT_LEAVE_USEC;
-    g_autoptr(JsonObject) cancel = virMigrateMessageNew("cancel");
-    gboolean more = virMigrateChannelSend(out->channel, cancel, NULL);
-
-    while (more && !virMigrateChannelPeerFailed(out->channel)) {
-        g_autoptr(JsonObject) message =
-            virMigrateChannelReceive(out->channel, deadline, NULL, NULL);
-
-        more = message != NULL;
-    }
-}
-
-/* Before the word: the guest stays, as if nothing had been. */
-static void
-virOutGoBack(virMigrateOut *out)
-{
-    virDomainLockObj *obj = out->obj;
-    g_autoptr(GError) why = NULL;
-
-    if (out->streaming)
-        virOutStopStream(out);
-    virMigrateStreamTearDown(obj);
-    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_NONE);
-    if (!virLockManagerCompleteMigrateOut(obj->man, VIR_LOCK_MANAGER_MIGRATE_CANCEL, NULL,
-                                          NULL, &why) &&
-        !g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE))
-        g_warning("%s", why->message);
-    virOutSeeOff(out);
-}
-
 /* --- migrate:4 and after ------------------------------------------------------------ */
 
 /* From here on nobody resumes or resets it any more; but somebody may have, a moment ago. */
@@ -488,21 +284,6 @@ virOutGiveWord(virMigrateOut *out, GError **error)
     return TRUE;
 }
 
-static void
-virOutShowYielded(virMigrateOut *out)
-{
-    virDomainLockState state = virDomainLockObjGetState(out->obj);
-    g_autofree char *message = g_strdup_printf(
-        "yielded to host '%s': it runs there, or comes back when that host gives it up",
-        out->host);
-
-    /* one that has finished stays finished */
-    if (state != VIR_DOMAIN_LOCK_STATE_RUNNING && state != VIR_DOMAIN_LOCK_STATE_PAUSED)
-        return;
-    virDomainLockObjSetState(out->obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
-                             VIR_DOMAIN_LOCK_REASON_YIELDED, message);
-}
-
 static gboolean
 virOutHear(virMigrateOut *out, GError **error)
 {
@@ -519,46 +300,40 @@ virOutHear(virMigrateOut *out, GError **error)
     }
 }
 
+/* The guest was taken over, and either runs there unheard or did not survive it. */
 static gboolean
-virOutEnd(virMigrateOut *out, GError **error)
+virOutWentUnheard(virMigrateOut *out, const GError *why, GError **error)
 {
-    virDomainLockObjSetEndReason(out->obj, VIR_DOMAIN_LOCK_REASON_MIGRATED);
-    virDomainLockObjEmit(out->obj, "MIGRATED", out->host, NULL);
-    return virDomainLockEnd(out->obj, error);
+    if (!virMigrateChannelPeerFailed(out->channel))
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
+                "guest '%s' was handed over to host '%s' and ended there; start it anew from "
+                "its disks: %s",
+                out->obj->status->info->name, out->host, why->message);
+    return FALSE;
 }
 
-virMigrateFate
-virDomainLockMigrateTakeBack(virMigrateOut *out, GError **error)
+static gboolean
+virOutUnheard(virMigrateOut *out, const GError *why, GError **error)
 {
-    gint64 now = g_get_monotonic_time();
-    virLockWait wait = {.structSize = sizeof(wait),
-                        .deadlineUsec = now + OUT_BACK_USEC,
-                        .busyUsec = now + OUT_BACK_BUSY_USEC};
-    virDomainLockObj *obj = out->obj;
-    g_autoptr(GError) why = NULL;
-
-    if (virLockManagerCompleteMigrateOut(obj->man, VIR_LOCK_MANAGER_MIGRATE_CANCEL, NULL,
-                                         &wait, &why)) {
-        out->yielded = FALSE;
-        virMigrateStreamTearDown(obj);
-        virOutContinue(out);
-        virDomainLockObjEmit(obj, "MIGRATION_FAILED", out->host,
-                             "it did not run there, and goes on here");
-        return VIR_MIGRATE_FATE_HERE;
+    virDomainLockObjEmit(out->obj, "YIELDED", out->host, why->message);
+    switch (virDomainLockMigrateTakeBack(out, error)) {
+    case VIR_MIGRATE_FATE_THERE:
+        return virOutWentUnheard(out, why, error);
+    case VIR_MIGRATE_FATE_HERE:
+        g_set_error(error, VIR_LOCK_ERROR, why->code,
+                    "guest '%s' stays here: host '%s' could not run it: %s",
+                    out->obj->status->info->name, out->host, why->message);
+        return FALSE;
+    case VIR_MIGRATE_FATE_UNKNOWN:
+        if (error && *error)
+            (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
+        return FALSE;
     }
-    if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE)) {
-        if (virOutEnd(out, error))
-            return VIR_MIGRATE_FATE_THERE;
-        return VIR_MIGRATE_FATE_UNKNOWN;
-    }
-    g_propagate_prefixed_error(
-        error, g_steal_pointer(&why),
-        "guest '%s' was yielded to host '%s', which has not said that it runs: ",
-        obj->status->info->name, out->host);
-    return VIR_MIGRATE_FATE_UNKNOWN;
+    g_assert_not_reached();
 }
 
-/* Steps 4 to 6. */
+/* Steps 5 and 6. */
 static gboolean
 virOutHandOver(virMigrateOut *out, GError **error)
 {
@@ -568,28 +343,12 @@ virOutHandOver(virMigrateOut *out, GError **error)
     virDomainLockObjSetStep(out->obj, "migrate", 5);
     heard = virOutHear(out, &why);
     /* what keeps it from being resumed when the job does not any more */
-    virOutShowYielded(out);
+    virMigrateOutShowYielded(out);
     virDomainLockJobEnd(out->obj);
-    if (heard) {
-        virDomainLockObjSetStep(out->obj, "migrate", 6);
-        return virOutEnd(out, error);
-    }
-    virDomainLockObjEmit(out->obj, "YIELDED", out->host, why->message);
-    switch (virDomainLockMigrateTakeBack(out, error)) {
-    case VIR_MIGRATE_FATE_THERE:
-        return TRUE;
-    case VIR_MIGRATE_FATE_HERE:
-        g_propagate_prefixed_error(
-            error, g_steal_pointer(&why),
-            "guest '%s' stays here: host '%s' could not run it: ",
-            out->obj->status->info->name, out->host);
-        return FALSE;
-    case VIR_MIGRATE_FATE_UNKNOWN:
-        if (error && *error)
-            (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
-        return FALSE;
-    }
-    g_assert_not_reached();
+    if (!heard)
+        return virOutUnheard(out, why, error);
+    virDomainLockObjSetStep(out->obj, "migrate", 6);
+    return virMigrateOutEnd(out, error);
 }
 
 static gboolean
@@ -617,7 +376,7 @@ virDomainLockMigrateOut(virMigrateOut *out, GError **error)
     gboolean ok;
 
     virDomainLockObjSetStep(obj, "migrate", 1);
-    if (!virOutCheck(out, &why)) {
+    if (!virMigrateOutCheck(out, &why)) {
         virDomainLockObjSetStep(obj, NULL, 0);
         g_propagate_prefixed_error(error, why, "cannot migrate guest '%s': ",
                                    obj->status->info->name);
@@ -628,7 +387,7 @@ virDomainLockMigrateOut(virMigrateOut *out, GError **error)
     if (virOutSend(out, &why)) {
         ok = virOutHandOver(out, error);
     } else {
-        virOutGoBack(out);
+        virMigrateOutGoBack(out);
         virDomainLockObjEmit(obj, "MIGRATION_FAILED", out->host, why->message);
         g_propagate_prefixed_error(error, why,
                                    "cannot migrate guest '%s' to host '%s': ",

@@ -86,7 +86,6 @@ virDomainLockObjFree(virDomainLockObj *obj)
     g_free(obj->description);
     g_free(obj->danger);
     g_free(obj->stateDir);
-    g_free(obj->peer);
     g_free(obj);
 }
 
@@ -339,7 +338,10 @@ virDomainLockObjSetHeld(virDomainLockObj *obj, gboolean held)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
-    obj->held = held;
+    if (obj->status->held == held)
+        return;
+    obj->status->held = held;
+    virDomainLockObjSaveOrWarn(obj);
 }
 
 gboolean
@@ -347,7 +349,7 @@ virDomainLockObjIsHeld(virDomainLockObj *obj)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
-    return obj->held;
+    return obj->status->held;
 }
 
 void
@@ -355,8 +357,16 @@ virDomainLockObjSetPeer(virDomainLockObj *obj, const char *host)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
-    g_free(obj->peer);
-    obj->peer = g_strdup(host);
+    g_free(obj->status->peer);
+    obj->status->peer = g_strdup(host);
+}
+
+char *
+virDomainLockObjGetPeer(virDomainLockObj *obj)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    return g_strdup(obj->status->peer ? obj->status->peer : "another host");
 }
 
 void
@@ -439,6 +449,14 @@ virDomainLockObjFinish(virDomainLockObj *obj, virDomainAction action, const char
     g_assert_not_reached();
 }
 
+static virDomainLockReason
+virDomainLockObjGetEndReason(virDomainLockObj *obj)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    return obj->status->endReason;
+}
+
 /* QEMU's SHUTDOWN: the reason tells a reboot (with -no-reboot), a panic (with panic=pause
  * unset) and an order of the host from a guest that switched itself off. */
 static virDomainLockFollow
@@ -448,6 +466,7 @@ virDomainLockObjPoweroff(virDomainLockObj *obj, JsonObject *data)
     gboolean byGuest = data && json_object_has_member(data, "guest") &&
                        json_object_get_boolean_member(data, "guest");
     const char *detail = byGuest ? "guest" : "host";
+    virDomainLockReason ended = virDomainLockObjGetEndReason(obj);
 
     if (why && g_str_equal(why, "guest-reset"))
         return virDomainLockObjFinish(obj, virDomainDefGetOnReboot(obj->def), detail,
@@ -460,7 +479,9 @@ virDomainLockObjPoweroff(virDomainLockObj *obj, JsonObject *data)
                                       VIR_DOMAIN_LOCK_REASON_SHUTDOWN);
     /* SIGTERM or quit: QEMU ends by itself whatever the description says */
     return virDomainLockObjFinish(obj, VIR_DOMAIN_ACTION_DESTROY, detail,
-                                  VIR_DOMAIN_LOCK_REASON_DESTROYED);
+                                  ended != VIR_DOMAIN_LOCK_REASON_NONE
+                                      ? ended
+                                      : VIR_DOMAIN_LOCK_REASON_DESTROYED);
 }
 
 static virDomainLockFollow

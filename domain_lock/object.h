@@ -55,8 +55,6 @@ struct _virDomainLockObj {
     virDomainLockReason pauseReason; /* of the STOP that will come */
     gboolean shutdownRequested;      /* the reason of RUNNING */
     char *description;   /* as it is now, see describe.h; NULL: foreign, or not yet */
-    gboolean held;                   /* somebody paused it, and did not resume it yet */
-    char *peer;                      /* the host that it goes to, or comes from */
     virDomainLockJobState job;
     GPtrArray *deferred; /* what came while it started or was attached */
     const char *missed; /* by the attach: an event that nobody heard; NULL */
@@ -116,10 +114,12 @@ gboolean virDomainLockObjIsLeaseLost(virDomainLockObj *obj);
 /** Was it paused on purpose? What a migration keeps, whatever else stops the guest. */
 void virDomainLockObjSetHeld(virDomainLockObj *obj, gboolean held);
 gboolean virDomainLockObjIsHeld(virDomainLockObj *obj);
-/** The other host of a migration. */
+/** The other host of its last migration. */
 void virDomainLockObjSetPeer(virDomainLockObj *obj, const char *host);
 /** TRUE unless the guest has lost its leases, or is being stopped because of that. */
 gboolean virDomainLockObjMayRun(virDomainLockObj *obj);
+/** "another host" if it has not migrated; g_free. */
+char *virDomainLockObjGetPeer(virDomainLockObj *obj);
 /** Was the guest asked to let go of device @id, and has not yet? */
 void virDomainLockObjSetAsked(virDomainLockObj *obj, const char *id, gboolean asked);
 gboolean virDomainLockObjIsAsked(virDomainLockObj *obj, const char *id);

@@ -237,7 +237,8 @@ virPlugCheckState(virDomainLockObj *obj, const char *what, GError **error)
 
     if ((state == VIR_DOMAIN_LOCK_STATE_RUNNING ||
          state == VIR_DOMAIN_LOCK_STATE_PAUSED) &&
-        reason != VIR_DOMAIN_LOCK_REASON_LEASE_LOST && !virDomainLockObjIsLeaseLost(obj))
+        reason != VIR_DOMAIN_LOCK_REASON_LEASE_LOST &&
+        reason != VIR_DOMAIN_LOCK_REASON_YIELDED && !virDomainLockObjIsLeaseLost(obj))
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
                 "cannot %s guest '%s': it is %s%s", what, obj->status->info->name,

@@ -25,6 +25,7 @@
 #include "codec.h"
 #include "step.h"
 #include <leasehold/lock_driver.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -47,7 +48,8 @@ virReattachNote(virReattach *re, const char *format, ...)
 static gboolean
 virReattachWasStarting(const virDomainLockStatus *status)
 {
-    return status->step && g_str_has_prefix(status->step, "start:");
+    return status->step && (g_str_has_prefix(status->step, "start:") ||
+                            g_str_has_prefix(status->step, "incoming:"));
 }
 
 /* What is written down is the reason that somebody gave before; nobody saw the end itself. */
@@ -209,13 +211,21 @@ virReattachLoadSpec(virDomainLockRuntime *runtime, const virDomainLockSpec *aske
     return g_steal_pointer(&saved);
 }
 
+/* Before QEMU was executed: step 7 of a start, 6 of a guest that comes from another host. */
+static gboolean
+virReattachIsParked(const virDomainLockStatus *status)
+{
+    const char *colon = virReattachWasStarting(status) ? strchr(status->step, ':') : NULL;
+
+    return colon && atoi(colon + 1) < (*status->step == 'i' ? 6 : 7);
+}
+
 /* The parked child ends with its supervisor, but not in the same instant. */
 static gboolean
 virReattachIsAlive(const virDomainLockStatus *status)
 {
     gint64 until = g_get_monotonic_time() + REATTACH_ENDING_USEC;
-    gboolean parked =
-        virReattachWasStarting(status) && strcmp(status->step, "start:7") < 0;
+    gboolean parked = virReattachIsParked(status);
 
     while (virDomainLockStatusQemuAlive(status)) {
         if (!parked || g_get_monotonic_time() >= until)

@@ -56,4 +56,20 @@ gboolean virReattachRecover(virReattach *re, GError **error) G_GNUC_WARN_UNUSED_
 /** Disks that are described and that the guest does not have: forgotten. */
 gboolean virReattachDisks(virReattach *re, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* --- the two sides of a migration: migrate_back.c, migrate_in.c --- */
+
+/** From this step of "migrate" on the source's word may have been given. */
+#define VIR_MIGRATE_STEP_WORD 4
+/** This step of "incoming" advances the epoch. */
+#define VIR_MIGRATE_STEP_TAKE 10
+/** The guest goes on here, or is yielded still (PAUSED, yielded; virSupervisorMigration asks
+ * on), or ran elsewhere: then there is an end reason. */
+gboolean virMigrateOutRecover(virReattach *re, guint step,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The guest had been taken over, and runs here; or had not: then QEMU was killed, and FALSE. */
+gboolean virMigrateInRecover(virReattach *re, guint step, JsonObject *details,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Did anybody run the guest since state.json was written? */
+gboolean virMigrateEpochMoved(virReattach *re);
+
 #endif

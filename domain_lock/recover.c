@@ -29,9 +29,10 @@ virRecoverStart(virReattach *re, guint step, JsonObject *details, GError **error
     return TRUE;
 }
 
-/* The disk is looked at like every other one: virReattachDisks. */
+/* What is left is found without the journal: disks by virReattachDisks, bridges by the lock
+ * daemon. */
 static gboolean
-virRecoverPlug(virReattach *re, guint step, JsonObject *details, GError **error)
+virRecoverNothing(virReattach *re, guint step, JsonObject *details, GError **error)
 {
     return TRUE;
 }
@@ -86,21 +87,41 @@ virRecoverRestore(virReattach *re, guint step, JsonObject *details, GError **err
     return TRUE;
 }
 
+static gboolean
+virRecoverMigrate(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    return virMigrateOutRecover(re, step, error);
+}
+
 static const virRecovery recoveries[] = {
-    {"start", virRecoverStart},     {"attach", virRecoverPlug},
-    {"detach", virRecoverPlug},     {"end", virRecoverEnd},
+    {"start", virRecoverStart},     {"attach", virRecoverNothing},
+    {"detach", virRecoverNothing},  {"end", virRecoverEnd},
     {"snapshot", virRecoverBlocks}, {"commit", virRecoverBlocks},
     {"pull", virRecoverBlocks},     {"copy", virRecoverBlocks},
     {"save", virRecoverSave},       {"restore", virRecoverRestore},
+    {"migrate", virRecoverMigrate}, {"incoming", virMigrateInRecover},
+    {"settle", virRecoverNothing},
 };
 
+static gboolean
+virRecoverIsEnding(const virDomainLockStatus *status)
+{
+    return status->step && g_str_has_prefix(status->step, "end:");
+}
+
+/* Between two sequences there is one thing to remember: a word that was given. */
 gboolean
 virReattachRecover(virReattach *re, GError **error)
 {
     virDomainLockStatus *status = re->obj->status;
     const char *colon = status->step ? strchr(status->step, ':') : NULL;
     gsize len = colon ? (gsize)(colon - status->step) : 0;
+    virDomainLockReason reason;
 
+    if (virDomainLockObjGetStateAndReason(re->obj, &reason) ==
+            VIR_DOMAIN_LOCK_STATE_PAUSED &&
+        reason == VIR_DOMAIN_LOCK_REASON_YIELDED && !virRecoverIsEnding(status))
+        return virMigrateOutRecover(re, VIR_MIGRATE_STEP_WORD, error);
     if (!colon)
         return TRUE;
     for (gsize i = 0; i < G_N_ELEMENTS(recoveries); i++) {

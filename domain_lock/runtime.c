@@ -76,6 +76,7 @@ virDomainLockStatusFree(virDomainLockStatus *status)
     virDomainLockInfoFree(status->info);
     g_free(status->bootId);
     g_free(status->step);
+    g_free(status->peer);
     g_clear_pointer(&status->journal, json_object_unref);
     g_hash_table_unref(status->asked);
     g_free(status);
@@ -100,6 +101,8 @@ virDomainLockStatusReadJournal(virDomainLockStatus *status, JsonObject *object)
     status->step = g_strdup(virDomainLockJsonString(object, "step"));
     status->journal = journal ? json_object_ref(journal) : NULL;
     status->leaseLost = virDomainLockJsonInt(object, "lease_lost", 0) != 0;
+    status->held = virDomainLockJsonInt(object, "held", 0) != 0;
+    status->peer = g_strdup(virDomainLockJsonString(object, "peer"));
     if (!reason || !virDomainLockReasonFromName(reason, &status->endReason))
         status->endReason = VIR_DOMAIN_LOCK_REASON_NONE;
     for (guint i = 0; asked && i < json_array_get_length(asked); i++) {
@@ -125,6 +128,10 @@ virDomainLockStatusWriteJournal(const virDomainLockStatus *status, JsonObject *o
                                       json_object_ref(status->journal));
     if (status->leaseLost)
         json_object_set_int_member(object, "lease_lost", 1);
+    if (status->held)
+        json_object_set_int_member(object, "held", 1);
+    if (status->peer)
+        json_object_set_string_member(object, "peer", status->peer);
     if (status->endReason != VIR_DOMAIN_LOCK_REASON_NONE)
         json_object_set_string_member(object, "end_reason",
                                       virDomainLockReasonName(status->endReason));

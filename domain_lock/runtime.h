@@ -39,6 +39,8 @@ typedef struct _virDomainLockStatus {
     gboolean leaseLost;  /* a release after a lost lease was begun: SIGKILL only */
     virDomainLockReason endReason; /* why it is being ended; NONE: it is not */
     GHashTable *asked;             /* ids of devices that the guest was asked to let go */
+    gboolean held; /* somebody paused it, and did not resume it yet */
+    char *peer;    /* the other host of its last migration; NULL */
 } virDomainLockStatus;
 
 virDomainLockStatus *virDomainLockStatusNew(void);

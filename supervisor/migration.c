@@ -135,6 +135,34 @@ virSupervisorMigrationSent(virSupervisorMigration *migration, virMigrateOut *out
         virSupervisorEnd(migration->sup);
 }
 
+/* --- both ---------------------------------------------------------------------------- */
+
+static gboolean
+virMigrationIsYielded(virDomainLockObj *obj)
+{
+    virDomainLockReason reason;
+
+    return virDomainLockObjGetStateAndReason(obj, &reason) ==
+               VIR_DOMAIN_LOCK_STATE_PAUSED &&
+           reason == VIR_DOMAIN_LOCK_REASON_YIELDED;
+}
+
+void
+virSupervisorMigrationResume(virSupervisorMigration *migration)
+{
+    virDomainLockObj *obj = virSupervisorGetObj(migration->sup);
+    g_autofree char *host = virDomainLockObjGetPeer(obj);
+
+    if (obj->status->endReason != VIR_DOMAIN_LOCK_REASON_NONE)
+        return;
+    if (virMigrationIsYielded(obj)) {
+        migration->out = virMigrateOutNew(obj, NULL, host);
+        virMigrationAsk(migration);
+    } else if (!virDomainLockIsSettled(obj)) {
+        virSupervisorMigrationSettle(migration);
+    }
+}
+
 /* --- life --------------------------------------------------------------------------- */
 
 virSupervisorMigration *

@@ -17,6 +17,8 @@ typedef struct _virSupervisorMigration virSupervisorMigration;
 virSupervisorMigration *virSupervisorMigrationNew(struct _virSupervisor *sup);
 void virSupervisorMigrationFree(virSupervisorMigration *migration);
 
+/** A guest was taken up whose migration had lost its supervisor: goes on with either. */
+void virSupervisorMigrationResume(virSupervisorMigration *migration);
 /** The guest arrived: settles until all its leases are held. */
 void virSupervisorMigrationSettle(virSupervisorMigration *migration);
 /** The job that sent the guest has ended (transfer full); goes on if its word was given and

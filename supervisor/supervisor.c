@@ -370,8 +370,7 @@ virSupervisorStartDone(const GError *error, gpointer data)
     else
         virStepStop("start", 10);
     virSupervisorTellReady(sup);
-    if (sup->in)
-        virSupervisorMigrationSettle(sup->migration);
+    virSupervisorMigrationResume(sup->migration);
     g_clear_pointer(&sup->in, virMigrateInFree);
     virSupervisorFollow(sup, virDomainLockObjHandleDeferred(sup->obj));
 }
@@ -478,6 +477,7 @@ virSupervisorAttachDone(const GError *error, gpointer data)
     }
     virSupervisorTellReady(sup);
     virSupervisorResumeDeadline(sup);
+    virSupervisorMigrationResume(sup->migration);
     virSupervisorFollow(sup, virDomainLockReattachFollow(sup->obj));
 }
 

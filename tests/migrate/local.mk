@@ -2,6 +2,8 @@
 
 migrate_tests = \
 	%D%/test-migrate.py \
+	%D%/test-migrate-steps.py \
 	$(NULL)
-dist_check_SCRIPTS += $(migrate_tests)
+dist_check_SCRIPTS += $(migrate_tests) %D%/test-migrate-steps-all.py
 TESTS += $(migrate_tests)
+SLOW_TESTS += %D%/test-migrate-steps-all.py

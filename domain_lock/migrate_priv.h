@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * migrate_priv.h: the parts of the source's side of a migration.
+ */
+#ifndef LEASEHOLD_DOMAIN_LOCK_MIGRATE_PRIV_H
+#define LEASEHOLD_DOMAIN_LOCK_MIGRATE_PRIV_H
+
+#include "migrate.h"
+
+/** migrate_check.c: nothing that a migration would cut in half is under way; STATE or
+ * UNSUPPORTED otherwise. Notes whether somebody paused the guest (virDomainLockObjIsHeld). */
+gboolean virMigrateOutCheck(virMigrateOut *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* --- migrate_back.c --- */
+
+/** Before the word: the stream is cancelled, the guest goes on, the other side is told. */
+void virMigrateOutGoBack(virMigrateOut *out);
+/** After it: PAUSED (yielded), which nobody resumes. */
+void virMigrateOutShowYielded(virMigrateOut *out);
+/** It runs there: it ends here. */
+gboolean virMigrateOutEnd(virMigrateOut *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+#endif
