@@ -146,6 +146,8 @@ const char *virDomainDefGetDiskId(const virDomainDef *def, const char *target,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Is it the first hard disk in the boot order? */
 gboolean virDomainDefIsBootDisk(const virDomainDef *def, const char *target);
+/** The targets of all disks, in the order of the description; g_strfreev. */
+char **virDomainDefGetDiskTargets(const virDomainDef *def);
 /** The other way; NULL: no disk of ours has this id. */
 const char *virDomainDefFindDiskById(const virDomainDef *def, const char *id);
 /** The images of a disk, the top one first; NULL: no medium. Owned by @def. */

@@ -101,16 +101,23 @@ virDomainDefRemoveDisk(virDomainDef *def, const char *target)
 
 /* --- asking -------------------------------------------------------------------------------- */
 
+char **
+virDomainDefGetDiskTargets(const virDomainDef *def)
+{
+    g_autoptr(GStrvBuilder) targets = g_strv_builder_new();
+
+    for (guint i = 0; i < def->disks->len; i++)
+        g_strv_builder_add(targets,
+                           ((virDomainDisk *)g_ptr_array_index(def->disks, i))->target);
+    return g_strv_builder_end(targets);
+}
+
 static char *
 virDomainListTargets(const virDomainDef *def)
 {
-    GString *list = g_string_new(NULL);
+    g_auto(GStrv) targets = virDomainDefGetDiskTargets(def);
 
-    for (guint i = 0; i < def->disks->len; i++)
-        g_string_append_printf(
-            list, "%s%s", i ? ", " : "",
-            ((virDomainDisk *)g_ptr_array_index(def->disks, i))->target);
-    return g_string_free(list, FALSE);
+    return g_strjoinv(", ", targets);
 }
 
 const char *

@@ -30,6 +30,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/client_migrate.c \
 	%D%/client_save.c \
 	%D%/client_save_define.c \
+	%D%/client_snapshot.c \
 	%D%/client_start.c \
 	%D%/client_wait.c \
 	%D%/codec.c \
@@ -73,6 +74,8 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/image_files.c \
 	%D%/image_info.c \
 	%D%/image_qcow2.c \
+	%D%/image_snapshots.c \
+	%D%/image_snapshots.h \
 	%D%/job.c \
 	%D%/job.h \
 	%D%/leases.c \
@@ -106,6 +109,16 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/save_image.h \
 	%D%/save_stream.c \
 	%D%/sequence.h \
+	%D%/snapshot.h \
+	%D%/snapshot_book.c \
+	%D%/snapshot_book.h \
+	%D%/snapshot_compare.c \
+	%D%/snapshot_create.c \
+	%D%/snapshot_delete.c \
+	%D%/snapshot_job.c \
+	%D%/snapshot_look.c \
+	%D%/snapshot_recover.c \
+	%D%/snapshot_revert.c \
 	%D%/spec.c \
 	%D%/spec.h \
 	%D%/start.c \

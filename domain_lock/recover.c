@@ -49,6 +49,18 @@ virRecoverBlocks(virReattach *re, guint step, JsonObject *details, GError **erro
     return TRUE;
 }
 
+/* QEMU has gone on with it, or not: its images tell. */
+static gboolean
+virRecoverSnapshot(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    const char *what = NULL;
+
+    if (!virDomainLockSnapshotRecover(re->obj, step, details, &what, error))
+        return FALSE;
+    virReattachNote(re, "'%s' was interrupted, and %s", re->obj->status->step, what);
+    return TRUE;
+}
+
 /* The end is begun again: virDomainLockReattachFollow. */
 static gboolean
 virRecoverEnd(virReattach *re, guint step, JsonObject *details, GError **error)
@@ -101,6 +113,9 @@ static const virRecovery recoveries[] = {
     {"save", virRecoverSave},       {"restore", virRecoverRestore},
     {"migrate", virRecoverMigrate}, {"incoming", virMigrateInRecover},
     {"settle", virRecoverNothing},
+    {"snapshot-create", virRecoverSnapshot},
+    {"snapshot-delete", virRecoverSnapshot},
+    {"snapshot-revert", virRecoverSnapshot},
 };
 
 static gboolean

@@ -171,6 +171,35 @@ gboolean virDomainLockDiskPull(virDomainLockObj *obj, const virDomainLockBlockSp
 /** Of several disks: all or none, at one instant. */
 gboolean virDomainLockDiskSnapshot(virDomainLockObj *obj, const virDomainLockBlockSpec *spec,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** A snapshot in the images of the disks (snapshot.h). */
+typedef struct _virDomainLockSnapshotSpec {
+    char *name;
+    char *description; /* create; or NULL */
+    guint flags;       /* virDomainLockRevertFlags */
+} virDomainLockSnapshotSpec;
+void virDomainLockSnapshotSpecFree(virDomainLockSnapshotSpec *spec);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSnapshotSpec, virDomainLockSnapshotSpecFree)
+
+/** Jobs that take long (job.h) and permit nothing beside them: QEMU does nothing else meanwhile.
+ * A failure leaves all as it was; INDETERMINATE says what could not be undone. */
+gboolean virDomainLockSnapshotMake(virDomainLockObj *obj,
+                                   const virDomainLockSnapshotSpec *spec,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockSnapshotDrop(virDomainLockObj *obj,
+                                   const virDomainLockSnapshotSpec *spec,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The guest goes back to it, in the same QEMU. One that could not be brought back whole was
+ * killed (INDETERMINATE). */
+gboolean virDomainLockSnapshotBring(virDomainLockObj *obj,
+                                    const virDomainLockSnapshotSpec *spec,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** For a supervisor that finds one of them half done: QEMU's job is waited for, then it is
+ * finished or undone: *@what says which. @details: of the journal */
+gboolean virDomainLockSnapshotRecover(virDomainLockObj *obj, guint step,
+                                      JsonObject *details, const char **what,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /**
  * virDomainLockBlockRecover: for a supervisor that finds a QEMU which an earlier one has left:
  * cancels block jobs that are half done, takes the chains as QEMU has them into the

@@ -30,10 +30,11 @@ static const char *const reasonNames[] = {
     [VIR_DOMAIN_LOCK_REASON_MIGRATING] = "migrating",
     [VIR_DOMAIN_LOCK_REASON_YIELDED] = "yielded",
     [VIR_DOMAIN_LOCK_REASON_SAVING] = "saving",
+    [VIR_DOMAIN_LOCK_REASON_SNAPSHOT] = "snapshot",
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(stateNames) == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED + 1);
-G_STATIC_ASSERT(G_N_ELEMENTS(reasonNames) == VIR_DOMAIN_LOCK_REASON_SAVING + 1);
+G_STATIC_ASSERT(G_N_ELEMENTS(reasonNames) == VIR_DOMAIN_LOCK_REASON_SNAPSHOT + 1);
 
 const char *
 virDomainLockStateName(virDomainLockState state)
@@ -173,4 +174,43 @@ virDomainLockEventFree(virDomainLockEvent *event)
     g_free(event->detail);
     g_free(event->message);
     g_free(event);
+}
+
+/* --- snapshots ------------------------------------------------------------------------ */
+
+void
+virDomainLockSnapshotDiskFree(virDomainLockSnapshotDisk *disk)
+{
+    if (!disk)
+        return;
+    g_free(disk->target);
+    g_free(disk->path);
+    g_free(disk->lease);
+    g_free(disk);
+}
+
+virDomainLockSnapshot *
+virDomainLockSnapshotNew(void)
+{
+    virDomainLockSnapshot *snapshot = g_new0(virDomainLockSnapshot, 1);
+
+    snapshot->structSize = sizeof(*snapshot);
+    snapshot->disks =
+        g_ptr_array_new_with_free_func((GDestroyNotify)virDomainLockSnapshotDiskFree);
+    return snapshot;
+}
+
+void
+virDomainLockSnapshotFree(virDomainLockSnapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    g_free(snapshot->name);
+    g_free(snapshot->description);
+    g_free(snapshot->parent);
+    g_free(snapshot->hostName);
+    g_free(snapshot->problem);
+    g_free(snapshot->xml);
+    g_ptr_array_unref(snapshot->disks);
+    g_free(snapshot);
 }

@@ -15,6 +15,10 @@ virDomainLockInfo *virDomainLockInfoNew(void);
 virDomainLockInfo *virDomainLockInfoCopy(const virDomainLockInfo *info);
 virLockLease *virDomainLockLeaseCopy(const virLockLease *lease);
 
+/** One without disks; both are freed with the public call. */
+virDomainLockSnapshot *virDomainLockSnapshotNew(void);
+void virDomainLockSnapshotDiskFree(virDomainLockSnapshotDisk *disk);
+
 /** An event of now. */
 virDomainLockEvent *virDomainLockEventNew(const char *name, const char *uuid,
                                           const char *event, const char *detail,

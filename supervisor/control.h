@@ -115,6 +115,15 @@ void virSupervisorControlBlockPull(virSupervisorControl *control, GVariant *para
 void virSupervisorControlBlockCopy(virSupervisorControl *control, GVariant *parameters,
                                    GDBusMethodInvocation *invocation);
 
+/* --- control_snapshots.c: these take @invocation --- */
+
+void virSupervisorControlSnapshotCreate(virSupervisorControl *control, GVariant *parameters,
+                                        GDBusMethodInvocation *invocation);
+void virSupervisorControlSnapshotRevert(virSupervisorControl *control, GVariant *parameters,
+                                        GDBusMethodInvocation *invocation);
+void virSupervisorControlSnapshotDelete(virSupervisorControl *control, GVariant *parameters,
+                                        GDBusMethodInvocation *invocation);
+
 /* --- control_migrate.c: takes @invocation --- */
 
 void virSupervisorControlMigrate(virSupervisorControl *control, GVariant *parameters,

@@ -19,6 +19,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/control_methods.c \
 	%D%/control_migrate.c \
 	%D%/control_save.c \
+	%D%/control_snapshots.c \
 	%D%/control_stream.c \
 	%D%/control_stream.h \
 	%D%/drain.c \

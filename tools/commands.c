@@ -76,6 +76,20 @@ const virToolCommand virToolCommands[] = {
      "give a running guest one more explicit lease", NULL, 0, virToolCmdAttachLease},
     {"detach-lease", "GUEST KEY", "give up an explicit lease of a running guest", NULL, 0,
      virToolCmdDetachLease},
+    {"snapshot create", "GUEST NAME", "keep a guest as it is, memory and disks",
+     "Inside the images of its disks, which have to be qcow2. The guest stands still until its "
+     "memory is\nwritten. All disks that it writes to, or none.",
+     0, virToolCmdSnapshotCreate},
+    {"snapshot list", "GUEST", "snapshots that the images of a guest hold", NULL, 0,
+     virToolCmdSnapshotList},
+    {"snapshot show", "GUEST NAME", "one snapshot: its disks, and what it was of", NULL, 0,
+     virToolCmdSnapshotShow},
+    {"snapshot revert", "GUEST NAME", "let a guest go back to a snapshot",
+     "What it did since is lost. A guest that runs keeps its QEMU and its leases; it has to be "
+     "the one that\nit was then: what is different is named.",
+     0, virToolCmdSnapshotRevert},
+    {"snapshot delete", "GUEST NAME", "delete a snapshot from the images",
+     "Also one that only some of the images have.", 0, virToolCmdSnapshotDelete},
     {"snapshot-disk", "GUEST TARGET OVERLAY [TARGET OVERLAY]...",
      "let disks write to new images over their present ones",
      "The OVERLAYs are made, as qcow2; several disks change over at one instant. The present "

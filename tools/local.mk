@@ -26,6 +26,7 @@ leasehold_SOURCES = \
 	%D%/cmd_save_image.c \
 	%D%/cmd_show.c \
 	%D%/cmd_shutdown.c \
+	%D%/cmd_snapshot.c \
 	%D%/cmd_store.c \
 	%D%/cmd_suspend.c \
 	%D%/cmd_who.c \

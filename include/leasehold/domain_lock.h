@@ -52,6 +52,7 @@ typedef enum {
     VIR_DOMAIN_LOCK_REASON_YIELDED, /* PAUSED: handed to another host, which has not said yet
                                      * whether it runs there */
     VIR_DOMAIN_LOCK_REASON_SAVING,  /* PAUSED: its memory is being written to a file */
+    VIR_DOMAIN_LOCK_REASON_SNAPSHOT, /* PAUSED: a snapshot is taken or brought back */
 } virDomainLockReason;
 
 /** "running", "lease-lost", ...: the words of list, show and --json. */
@@ -289,6 +290,85 @@ typedef struct _virDomainLockOverlay {
 gboolean virDomainLockSnapshotDisks(virDomainLock *dom,
                                     const virDomainLockOverlay *overlays, gsize n,
                                     guint flags, const virLockWait *wait, GError **error);
+
+/* --- snapshots in the images of the disks, with the guest's memory --------------------- */
+
+/** One disk of a snapshot. */
+typedef struct _virDomainLockSnapshotDisk {
+    gsize structSize;
+    char *target;
+    char *path;
+    char *lease;       /* its name on every host */
+    gboolean included; /* FALSE: the guest only reads it, so that there is nothing to keep */
+    gboolean present;  /* the image has the snapshot */
+    guint64 epoch;     /* of its use record when the snapshot was made; 0: not known */
+} virDomainLockSnapshotDisk;
+
+/** virDomainLockSnapshot: one snapshot, as the images of the disks have it. What it was of is
+ * known from a file beside the first image; without that file the members below "problem" are
+ * NULL, and the guest cannot go back to it. */
+typedef struct _virDomainLockSnapshot {
+    gsize structSize;
+    char *name;
+    gint64 createdUsec; /* wall clock */
+    virDomainLockState state; /* of the guest at that moment: RUNNING, PAUSED, SHUTOFF */
+    guint64 memoryBytes;      /* 0: only its disks are in it (inactive) */
+    gboolean current;         /* it was made or reverted to last */
+    GPtrArray *disks;         /* virDomainLockSnapshotDisk */
+    char *problem;            /* why the guest cannot go back to it; NULL: it can */
+    char *description;        /* of whoever made it; NULL */
+    char *parent;             /* what was current when it was made; NULL */
+    char *hostName;           /* where it was made */
+    char *xml;                /* the guest at that moment */
+} virDomainLockSnapshot;
+void virDomainLockSnapshotFree(virDomainLockSnapshot *snapshot);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSnapshot, virDomainLockSnapshotFree)
+
+/**
+ * virDomainLockSnapshotCreate:
+ * @name: of no other snapshot of this guest
+ * @description: for people, or NULL
+ * @flags: none yet: 0
+ * @wait: progress; NULL: as long as it takes
+ *
+ * Keeps the guest as it is at one instant: its memory, if it runs or is paused, and all disks
+ * that it writes to, inside their images, which have to be qcow2. The guest stands still until
+ * its memory is written. All disks or none.
+ *
+ * UNSUPPORTED names the disk that cannot hold one; CONFIG: there is one of this name.
+ */
+gboolean virDomainLockSnapshotCreate(virDomainLock *dom, const char *name,
+                                     const char *description, guint flags,
+                                     const virLockWait *wait, GError **error);
+/** The snapshots of the guest, whether it runs or not: elements virDomainLockSnapshot, oldest
+ * first. Reads the images, and asks nobody. @flags: none yet: 0 */
+GPtrArray *virDomainLockSnapshotList(virDomainLock *dom, guint flags, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+
+typedef enum {
+    VIR_DOMAIN_LOCK_REVERT_RUNNING = 1 << 0, /* it runs afterwards, whatever it did then */
+    VIR_DOMAIN_LOCK_REVERT_PAUSED = 1 << 1,  /* it is paused; not both */
+} virDomainLockRevertFlags;
+/**
+ * virDomainLockSnapshotRevert:
+ * @flags: virDomainLockRevertFlags; 0: as the guest was then
+ *
+ * The guest goes back to what it was. One that runs does so in the same QEMU, which keeps its
+ * leases throughout; what it did since is lost. CONFIG names what is different: a disk that
+ * came, went or was replaced, another machine, an image that does not have the snapshot, or
+ * both flags.
+ *
+ * INDETERMINATE: it began, and could not be finished: the guest was ended, because its memory
+ * and its disks may not belong together; revert again.
+ */
+gboolean virDomainLockSnapshotRevert(virDomainLock *dom, const char *name, guint flags,
+                                     const virLockWait *wait, GError **error);
+/** Deletes it from all images that have it: also one that only some of them have.
+ * @flags: none yet: 0 */
+gboolean virDomainLockSnapshotDelete(virDomainLock *dom, const char *name, guint flags,
+                                     const virLockWait *wait, GError **error);
+
+/* --- block operations ------------------------------------------------------------------- */
 
 /** What the block operations below are told. Zero is the default of all members. */
 typedef struct _virDomainLockBlockOptions {

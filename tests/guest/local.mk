@@ -13,6 +13,7 @@ guest_tests = \
 	%D%/test-reattach-steps.py \
 	%D%/test-media.py \
 	%D%/test-save.py \
+	%D%/test-snapshot.py \
 	$(NULL)
 guest_slow_tests = \
 	%D%/test-crash-start-all.py \
