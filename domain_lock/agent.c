@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * agent.c: the QEMU guest agent's protocol, as far as a shutdown needs it.
+ * agent.c: the QEMU guest agent's protocol, as far as shutdown and sleep need it.
  *
  * The channel has no sessions: what an earlier client asked may be answered to us. So it
  * begins with guest-sync-delimited: a 0xFF byte makes the agent forget half a command, and
- * its answer, after a 0xFF of its own, carries our number. guest-shutdown is answered only
- * when it fails. The guest is not trusted: what it sends is bounded in size and time.
+ * its answer, after a 0xFF of its own, carries our number. guest-shutdown and guest-suspend-*
+ * are answered only when they fail. The guest is not trusted: what it sends is bounded in size and time.
  */
 #include "agent.h"
 #include "codec.h"
@@ -16,8 +16,7 @@
 #include <sys/socket.h>
 
 #define AGENT_LINE_MAX (64 * 1024)
-/* How long a refusal of guest-shutdown may take; silence after that is consent. */
-#define AGENT_REFUSAL_USEC (G_USEC_PER_SEC / 2)
+#define AGENT_NAP_USEC (G_USEC_PER_SEC / 20)
 
 /* The next line, or NULL: nothing by the deadline, the end, or far too much. */
 static char *
@@ -68,33 +67,49 @@ virAgentSync(int fd, gint64 deadlineUsec)
     return FALSE;
 }
 
+/* In short naps, so that a guest that followed is noticed: it may sleep by now, and its agent
+ * with it. */
 static gboolean
-virAgentRefused(int fd, GError **error)
+virAgentRefused(int fd, const virAgentRequest *request, GError **error)
 {
-    g_autofree char *line =
-        virAgentReadLine(fd, g_get_monotonic_time() + AGENT_REFUSAL_USEC);
-    g_autoptr(JsonObject) answer = line ? virDomainLockJsonParse(line, -1, NULL) : NULL;
-    JsonObject *why = virDomainLockJsonObject(answer, "error");
-    const char *text = virDomainLockJsonString(why, "desc");
+    gint64 end = g_get_monotonic_time() + request->refusalUsec;
+    g_autofree char *line = NULL;
+    g_autoptr(JsonObject) answer = NULL;
+    JsonObject *why = NULL;
+    const char *text = NULL;
 
+    while (!line && g_get_monotonic_time() < end &&
+           !(request->done && request->done(request->data)))
+        line = virAgentReadLine(fd, MIN(end, g_get_monotonic_time() + AGENT_NAP_USEC));
+    answer = line ? virDomainLockJsonParse(line, -1, NULL) : NULL;
+    why = virDomainLockJsonObject(answer, "error");
+    text = virDomainLockJsonString(why, "desc");
     if (why)
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
                     "the guest agent refuses: %s", text ? text : "it gives no reason");
     return why != NULL;
 }
 
-gboolean
-virAgentShutdown(const char *path, gint64 deadlineUsec, GError **error)
+static char *
+virAgentCommand(const virAgentRequest *request)
 {
-    static const char command[] =
-        "{\"execute\": \"guest-shutdown\", \"arguments\": {\"mode\": \"powerdown\"}}\n";
-    g_auto(virFd) fd = virUnixConnect(path, SOCK_STREAM, error);
+    if (!request->mode)
+        return g_strdup_printf("{\"execute\": \"%s\"}\n", request->command);
+    return g_strdup_printf("{\"execute\": \"%s\", \"arguments\": {\"mode\": \"%s\"}}\n",
+                           request->command, request->mode);
+}
+
+gboolean
+virAgentAsk(const virAgentRequest *request, GError **error)
+{
+    g_autofree char *command = virAgentCommand(request);
+    g_auto(virFd) fd = virUnixConnect(request->path, SOCK_STREAM, error);
 
     if (fd < 0) {
         g_prefix_error(error, "cannot reach the guest agent's channel: ");
         return FALSE;
     }
-    if (!virAgentSync(fd, deadlineUsec)) {
+    if (!virAgentSync(fd, request->syncUsec)) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
                     "no guest agent answers: is qemu-guest-agent running in the guest?");
         return FALSE;
@@ -104,5 +119,5 @@ virAgentShutdown(const char *path, gint64 deadlineUsec, GError **error)
                     "the guest agent's channel broke");
         return FALSE;
     }
-    return !virAgentRefused(fd, error);
+    return !virAgentRefused(fd, request, error);
 }

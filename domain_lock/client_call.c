@@ -216,6 +216,13 @@ virDomainLockShutdownAbort(virDomainLock *dom, GError **error)
 }
 
 gboolean
+virDomainLockReboot(virDomainLock *dom, guint flags, GError **error)
+{
+    return virDomainLockCall(dom, "Reboot", g_variant_new("(u)", flags), CALL_MSEC,
+                             error);
+}
+
+gboolean
 virDomainLockSuspend(virDomainLock *dom, GError **error)
 {
     return virDomainLockCall(dom, "Suspend", NULL, CALL_MSEC, error);

@@ -46,6 +46,10 @@ static const virField infoFields[] = {
     FIELD("job_started_usec", "JobStarted", INT64, jobStartedUsec),
     FIELD("job_done", "JobDone", INT64, jobDone),
     FIELD("job_total", "JobTotal", INT64, jobTotal),
+    FIELD("wakeup_usec", "Wakeup", INT64, wakeupUsec),
+    FIELD("user_usec", "UserTime", INT64, userUsec),
+    FIELD("system_usec", "SystemTime", INT64, systemUsec),
+    FIELD("max_rss", "MaxRss", INT64, maxRssBytes),
 };
 
 static const char *const leaseTypes[] = {

@@ -310,6 +310,24 @@ virDomainDefGetAgentSocket(const virDomainDef *def, const char *runDir)
     return chr ? virDomainCharSocket(chr, runDir) : NULL;
 }
 
+const char *
+virDomainDefForbidsSleep(const virDomainDef *def, gboolean ram, gboolean disk)
+{
+    if (ram && def->suspendToMem == VIR_XML_NO)
+        return "<suspend-to-mem>";
+    if (disk && def->suspendToDisk == VIR_XML_NO)
+        return "<suspend-to-disk>";
+    return NULL;
+}
+
+char *
+virDomainDefGetAgentId(const virDomainDef *def)
+{
+    const virDomainChar *chr = virDomainAgentChannel(def);
+
+    return chr ? g_strdup(chr->dev.id) : NULL;
+}
+
 char *
 virDomainCharSocket(const virDomainChar *chr, const char *runDir)
 {

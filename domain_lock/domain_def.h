@@ -236,6 +236,11 @@ char **virDomainDefFormatArgv(const virDomainDef *def,
 
 /** The host's end of the guest agent's channel; NULL when the guest has none. Free: g_free. */
 char *virDomainDefGetAgentSocket(const virDomainDef *def, const char *runDir);
+/** The element of <pm> that takes S3 (@ram) or S4 (@disk) from the guest; NULL: none does. */
+const char *virDomainDefForbidsSleep(const virDomainDef *def, gboolean ram,
+                                     gboolean disk);
+/** QEMU's id of that channel; NULL when the guest has none. Free: g_free. */
+char *virDomainDefGetAgentId(const virDomainDef *def);
 
 /** virDomainTpmEmulator: what has to be started before QEMU; NULL when there is none. */
 typedef struct _virDomainTpmEmulator {

@@ -101,6 +101,10 @@ virEndRecord(virDomainLockObj *obj, const virDomainLockExit *how, const char *no
     info->endedUsec = g_get_real_time();
     info->deadlineUsec = 0;
     info->waitStatus = how->known ? how->waitStatus : -1;
+    info->wakeupUsec = 0;
+    info->userUsec = how->known ? how->userUsec : 0;
+    info->systemUsec = how->known ? how->systemUsec : 0;
+    info->maxRssBytes = how->known ? how->maxRssBytes : 0;
     g_ptr_array_set_size(info->leases, 0);
     g_clear_pointer(&info->job, g_free);
     g_clear_pointer(&info->jobDetail, g_free);

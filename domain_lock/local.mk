@@ -31,6 +31,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/client_save.c \
 	%D%/client_save_define.c \
 	%D%/client_snapshot.c \
+	%D%/client_power.c \
 	%D%/client_start.c \
 	%D%/client_wait.c \
 	%D%/codec.c \
@@ -93,7 +94,12 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/object.h \
 	%D%/plug.c \
 	%D%/plug.h \
+	%D%/policy.c \
+	%D%/policy.h \
 	%D%/power.c \
+	%D%/power_state.c \
+	%D%/power_state.h \
+	%D%/request.c \
 	%D%/reattach.c \
 	%D%/reattach.h \
 	%D%/reattach_leases.c \

@@ -6,6 +6,7 @@
 #include "object.h"
 #include "archive.h"
 #include "codec.h"
+#include "policy.h"
 #include "step.h"
 #include <string.h>
 #include <unistd.h>
@@ -82,6 +83,7 @@ virDomainLockObjFree(virDomainLockObj *obj)
     g_ptr_array_unref(obj->deferred);
     g_clear_object(&obj->job.cancellable);
     g_cond_clear(&obj->job.changed);
+    g_clear_error(&obj->requestOver);
     g_mutex_clear(&obj->lock);
     g_free(obj->description);
     g_free(obj->danger);
@@ -162,8 +164,11 @@ virDomainLockObjSetState(virDomainLockObj *obj, virDomainLockState state,
     virDomainLockInfo *info = obj->status->info;
 
     g_mutex_lock(&obj->lock);
-    if (state == VIR_DOMAIN_LOCK_STATE_RUNNING && obj->shutdownRequested)
-        reason = VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED;
+    if (state == VIR_DOMAIN_LOCK_STATE_RUNNING &&
+        obj->status->request != VIR_DOMAIN_LOCK_REASON_NONE)
+        reason = obj->status->request;
+    if (info->state == VIR_DOMAIN_LOCK_STATE_PMSUSPENDED && state != info->state)
+        info->wakeupUsec = 0;
     info->state = state;
     info->reason = reason;
     g_free(info->message);
@@ -204,16 +209,6 @@ virDomainLockObjSetJob(virDomainLockObj *obj, const char *job)
     obj->status->info->jobStartedUsec = 0;
     obj->status->info->jobDone = 0;
     obj->status->info->jobTotal = 0;
-    virDomainLockObjSaveOrWarn(obj);
-    g_mutex_unlock(&obj->lock);
-    virDomainLockObjTell(obj, NULL);
-}
-
-void
-virDomainLockObjSetDeadline(virDomainLockObj *obj, gint64 deadlineUsec)
-{
-    g_mutex_lock(&obj->lock);
-    obj->status->info->deadlineUsec = deadlineUsec;
     virDomainLockObjSaveOrWarn(obj);
     g_mutex_unlock(&obj->lock);
     virDomainLockObjTell(obj, NULL);
@@ -428,96 +423,6 @@ virDomainLockObjMove(virDomainLockObj *obj, virInput input, virDomainLockState n
     virDomainLockObjEmit(obj, events[input], detail, NULL);
 }
 
-static virDomainLockFollow
-virDomainLockObjFinish(virDomainLockObj *obj, virDomainAction action, const char *detail,
-                       virDomainLockReason reason)
-{
-    virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_SHUTDOWN, reason, NULL);
-    virDomainLockObjEmit(obj, "SHUTDOWN_FINISHED", detail, NULL);
-    switch (action) {
-    case VIR_DOMAIN_ACTION_DESTROY:
-        virDomainLockObjSetEndReason(obj, reason);
-        return VIR_DOMAIN_LOCK_FOLLOW_END;
-    case VIR_DOMAIN_ACTION_RESTART:
-        return VIR_DOMAIN_LOCK_FOLLOW_RESTART;
-    case VIR_DOMAIN_ACTION_PRESERVE:
-        virDomainLockObjSetMessage(obj,
-                                   "the guest is finished and kept as its description "
-                                   "says; 'destroy' ends it");
-        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
-    }
-    g_assert_not_reached();
-}
-
-static virDomainLockReason
-virDomainLockObjGetEndReason(virDomainLockObj *obj)
-{
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
-
-    return obj->status->endReason;
-}
-
-/* QEMU's SHUTDOWN: the reason tells a reboot (with -no-reboot), a panic (with panic=pause
- * unset) and an order of the host from a guest that switched itself off. */
-static virDomainLockFollow
-virDomainLockObjPoweroff(virDomainLockObj *obj, JsonObject *data)
-{
-    const char *why = virDomainLockJsonString(data, "reason");
-    gboolean byGuest = data && json_object_has_member(data, "guest") &&
-                       json_object_get_boolean_member(data, "guest");
-    const char *detail = byGuest ? "guest" : "host";
-    virDomainLockReason ended = virDomainLockObjGetEndReason(obj);
-
-    if (why && g_str_equal(why, "guest-reset"))
-        return virDomainLockObjFinish(obj, virDomainDefGetOnReboot(obj->def), detail,
-                                      VIR_DOMAIN_LOCK_REASON_SHUTDOWN);
-    if (why && g_str_equal(why, "guest-panic"))
-        return virDomainLockObjFinish(obj, virDomainDefGetOnCrash(obj->def), detail,
-                                      VIR_DOMAIN_LOCK_REASON_CRASHED);
-    if (byGuest)
-        return virDomainLockObjFinish(obj, virDomainDefGetOnPoweroff(obj->def), detail,
-                                      VIR_DOMAIN_LOCK_REASON_SHUTDOWN);
-    /* SIGTERM or quit: QEMU ends by itself whatever the description says */
-    return virDomainLockObjFinish(obj, VIR_DOMAIN_ACTION_DESTROY, detail,
-                                  ended != VIR_DOMAIN_LOCK_REASON_NONE
-                                      ? ended
-                                      : VIR_DOMAIN_LOCK_REASON_DESTROYED);
-}
-
-static virDomainLockFollow
-virDomainLockObjReboot(virDomainLockObj *obj, JsonObject *data)
-{
-    gboolean byGuest = data && json_object_has_member(data, "guest") &&
-                       json_object_get_boolean_member(data, "guest");
-
-    virDomainLockObjEmit(obj, "REBOOTED", byGuest ? "guest" : "host", NULL);
-    if (!byGuest || virDomainDefGetOnReboot(obj->def) == VIR_DOMAIN_ACTION_RESTART)
-        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
-    /* QEMU was told to turn a reboot into a shutdown (set-action); this is one that does
-     * not know how */
-    if (virDomainDefGetOnReboot(obj->def) == VIR_DOMAIN_ACTION_PRESERVE)
-        return VIR_DOMAIN_LOCK_FOLLOW_PRESERVE;
-    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_SHUTDOWN);
-    return VIR_DOMAIN_LOCK_FOLLOW_END;
-}
-
-static virDomainLockFollow
-virDomainLockObjCrash(virDomainLockObj *obj)
-{
-    virDomainLockObjEmit(obj, "CRASHED", "guest", "the guest panicked");
-    switch (virDomainDefGetOnCrash(obj->def)) {
-    case VIR_DOMAIN_ACTION_DESTROY:
-        virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_CRASHED);
-        return VIR_DOMAIN_LOCK_FOLLOW_END;
-    case VIR_DOMAIN_ACTION_RESTART:
-        return VIR_DOMAIN_LOCK_FOLLOW_RESTART;
-    case VIR_DOMAIN_ACTION_PRESERVE:
-        virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_CRASHED);
-        return VIR_DOMAIN_LOCK_FOLLOW_PRESERVE;
-    }
-    g_assert_not_reached();
-}
-
 static void
 virDomainLockObjNote(virDomainLockObj *obj, JsonObject *data)
 {
@@ -527,6 +432,19 @@ virDomainLockObjNote(virDomainLockObj *obj, JsonObject *data)
     if (g_strcmp0(action, "stop") == 0)
         virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_IO_ERROR);
     virDomainLockObjEmit(obj, "IO_ERROR", action, node);
+}
+
+/* The services of a guest end before its kernel does: the agent's port closes. */
+static void
+virDomainLockObjPort(virDomainLockObj *obj, JsonObject *data)
+{
+    g_autofree char *id = virDomainDefGetAgentId(obj->def);
+    gboolean isOpen = data && json_object_has_member(data, "open") &&
+                      json_object_get_boolean_member(data, "open");
+
+    if (!isOpen && id && g_strcmp0(virDomainLockJsonString(data, "id"), id) == 0 &&
+        virDomainLockObjGetRequest(obj, NULL) != VIR_DOMAIN_LOCK_REASON_NONE)
+        virDomainLockObjEmit(obj, "SHUTDOWN_STARTED", "guest", NULL);
 }
 
 static void
@@ -559,11 +477,17 @@ virDomainLockObjAct(virDomainLockObj *obj, virInput input, JsonObject *data)
         virDomainLockObjDefer(obj, input, data);
         return VIR_DOMAIN_LOCK_FOLLOW_NONE;
     case VIR_ACT_POWEROFF:
-        return virDomainLockObjPoweroff(obj, data);
+        return virPolicyPoweroff(obj, data);
     case VIR_ACT_REBOOT:
-        return virDomainLockObjReboot(obj, data);
+        return virPolicyReboot(obj, data);
     case VIR_ACT_CRASH:
-        return virDomainLockObjCrash(obj);
+        return virPolicyCrash(obj);
+    case VIR_ACT_HIBERNATE:
+        obj->status->hibernating = TRUE;
+        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
+    case VIR_ACT_PORT:
+        virDomainLockObjPort(obj, data);
+        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
     case VIR_ACT_END:
         return VIR_DOMAIN_LOCK_FOLLOW_END;
     case VIR_ACT_IGNORE:

@@ -53,7 +53,8 @@ struct _virDomainLockObj {
     virDomainLockStatus *status;
     char *danger;                    /* of the leases: why; NULL: none */
     virDomainLockReason pauseReason; /* of the STOP that will come */
-    gboolean shutdownRequested;      /* the reason of RUNNING */
+    GError *requestOver; /* a shutdown request came to nothing: for who waits */
+    gint resetting;      /* atomic: by the host; its RESETs are not the guest's */
     char *description;   /* as it is now, see describe.h; NULL: foreign, or not yet */
     virDomainLockJobState job;
     GPtrArray *deferred; /* what came while it started or was attached */
@@ -85,8 +86,26 @@ void virDomainLockObjSetMessage(virDomainLockObj *obj, const char *message);
 void virDomainLockObjChanged(virDomainLockObj *obj);
 /** @job: static string for people ("starting"), NULL when it is done. */
 void virDomainLockObjSetJob(virDomainLockObj *obj, const char *job);
-/** Wall clock of the forced stop; 0: withdrawn. */
-void virDomainLockObjSetDeadline(virDomainLockObj *obj, gint64 deadlineUsec);
+/** Wall clock at which a guest that sleeps is woken; 0: never. */
+void virDomainLockObjSetWakeup(virDomainLockObj *obj, gint64 wakeupUsec);
+gint64 virDomainLockObjGetWakeup(virDomainLockObj *obj);
+
+/* --- request.c --- */
+
+/** @what: SHUTDOWN_REQUESTED or REBOOT_REQUESTED; instead of the last one. */
+void virDomainLockObjSetRequest(virDomainLockObj *obj, virDomainLockReason what,
+                                gint64 deadlineUsec);
+/** What is asked of the guest; NONE. @deadlineUsec: (out) (optional) */
+virDomainLockReason virDomainLockObjGetRequest(virDomainLockObj *obj,
+                                               gint64 *deadlineUsec);
+/** Nothing is asked of the guest any more, though it goes on; @code and @why for those who
+ * wait for its end. */
+void virDomainLockObjDropRequest(virDomainLockObj *obj, virLockErrorCode code,
+                                 const char *why);
+/** Why the last request for a shutdown came to nothing, for those who wait; NULL: it stands,
+ * or the guest has ended. */
+GError *virDomainLockObjGetRequestOver(virDomainLockObj *obj);
+
 /** The leases as the lock manager knows them now. */
 void virDomainLockObjUpdateLeases(virDomainLockObj *obj);
 /** The journal: step @number of @sequence begins ("start", 4); stops there for tests. NULL

@@ -9,11 +9,15 @@
 #include "agent.h"
 #include "codec.h"
 #include "sequence.h"
+#include "step.h"
 
-/* A guest agent that lives answers within this, also under load. */
-#define AGENT_USEC (5 * G_USEC_PER_SEC)
 /* One sector of the lease storage. */
 #define ADVANCE_USEC (30 * G_USEC_PER_SEC)
+/* An agent that refuses does so at once. */
+#define REFUSAL_USEC (G_USEC_PER_SEC / 2)
+/* SeaBIOS resets a machine that it has started before once or twice more, at once. */
+#define FIRMWARE_USEC (2 * G_USEC_PER_SEC)
+#define FIRMWARE_MAX_USEC (10 * G_USEC_PER_SEC)
 
 gboolean
 virDomainLockCommandSimple(virDomainLockObj *obj, const char *name, GError **error)
@@ -47,68 +51,139 @@ virPowerCommand(virDomainLockObj *obj, const char *command, const char *what,
     return FALSE;
 }
 
-/* --- shutdown ----------------------------------------------------------------------- */
+/* --- shutdown and reboot ------------------------------------------------------------ */
 
-/* By the agent where that was asked for, else by the power button; both means both are
- * tried, the agent first, as with virsh. */
+/* The power button of a guest that is asleep wakes it at best, so a reboot or shutdown is
+ * asked of guests that run. */
 static gboolean
-virPowerAskGuest(virDomainLockObj *obj, guint flags, GError **error)
+virPowerCheck(virDomainLockObj *obj, const char *what, guint flags, guint known,
+              GError **error)
 {
-    gboolean acpi = !(flags & VIR_DOMAIN_LOCK_SHUTDOWN_AGENT) ||
-                    (flags & VIR_DOMAIN_LOCK_SHUTDOWN_ACPI);
-    g_autofree char *socket = NULL;
-    g_autoptr(GError) why = NULL;
-
-    if (flags & VIR_DOMAIN_LOCK_SHUTDOWN_AGENT) {
-        socket = virDomainDefGetAgentSocket(obj->def,
-                                            virDomainLockRuntimeGetPath(obj->runtime));
-        if (!socket)
-            g_set_error(&why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                        "its description has no channel 'org.qemu.guest_agent.0'");
-        else if (virAgentShutdown(socket, g_get_monotonic_time() + AGENT_USEC, &why))
-            return TRUE;
-    }
-    if (acpi)
-        return virPowerCommand(obj, "system_powerdown", "shut down", error);
-    g_propagate_prefixed_error(error, g_steal_pointer(&why),
-                               "cannot shut down guest '%s': ", obj->status->info->name);
+    if (virDomainLockObjGetState(obj) != VIR_DOMAIN_LOCK_STATE_RUNNING)
+        return virPowerFail(obj, what, error);
+    if ((flags & ~known) == 0)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+                "cannot %s guest '%s': flags %#x are not known", what,
+                obj->status->info->name, flags & ~known);
     return FALSE;
 }
 
+static gboolean
+virPowerGuestIsGone(gpointer data)
+{
+    return virDomainLockObjGetState(data) != VIR_DOMAIN_LOCK_STATE_RUNNING;
+}
+
+static gboolean
+virPowerAskAgent(virDomainLockObj *obj, const char *mode, GError **error)
+{
+    g_autofree char *socket =
+        virDomainDefGetAgentSocket(obj->def, virDomainLockRuntimeGetPath(obj->runtime));
+    virAgentRequest request = {
+        .path = socket,
+        .command = "guest-shutdown",
+        .mode = mode,
+        .syncUsec = g_get_monotonic_time() + VIR_SEQUENCE_AGENT_USEC,
+        .refusalUsec = REFUSAL_USEC,
+        .done = virPowerGuestIsGone,
+        .data = obj,
+    };
+
+    if (socket)
+        return virAgentAsk(&request, error);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "its description has no channel 'org.qemu.guest_agent.0'");
+    return FALSE;
+}
+
+/* By the agent where that was asked for, else by the power button; both means both are
+ * tried, the agent first, as with virsh. @mode: the agent's word. */
+static gboolean
+virPowerAskGuest(virDomainLockObj *obj, guint flags, const char *what, const char *mode,
+                 GError **error)
+{
+    gboolean acpi = !(flags & VIR_DOMAIN_LOCK_SHUTDOWN_AGENT) ||
+                    (flags & VIR_DOMAIN_LOCK_SHUTDOWN_ACPI);
+    g_autoptr(GError) why = NULL;
+
+    if ((flags & VIR_DOMAIN_LOCK_SHUTDOWN_AGENT) && virPowerAskAgent(obj, mode, &why))
+        return TRUE;
+    if (acpi)
+        return virPowerCommand(obj, "system_powerdown", what, error);
+    g_propagate_prefixed_error(error, g_steal_pointer(&why),
+                               "cannot %s guest '%s': ", what, obj->status->info->name);
+    return FALSE;
+}
+
+/* The deadline of an earlier request stands, unless there is a new one: what somebody asked
+ * for is not withdrawn by somebody else's asking for less. */
 gboolean
 virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags, gint64 deadlineUsec,
                              GError **error)
 {
-    if (virDomainLockObjGetState(obj) != VIR_DOMAIN_LOCK_STATE_RUNNING)
-        return virPowerFail(obj, "shut down", error);
-    if (!virPowerAskGuest(obj, flags, error))
+    gint64 before = 0;
+    virDomainLockReason last = virDomainLockObjGetRequest(obj, &before);
+
+    if (!virPowerCheck(obj, "shut down", flags,
+                       VIR_DOMAIN_LOCK_SHUTDOWN_ACPI | VIR_DOMAIN_LOCK_SHUTDOWN_AGENT |
+                           VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK,
+                       error))
         return FALSE;
-    g_mutex_lock(&obj->lock);
-    obj->shutdownRequested = TRUE;
-    /* a guest that was quick is already further on */
-    if (obj->status->info->state == VIR_DOMAIN_LOCK_STATE_RUNNING)
-        obj->status->info->reason = VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED;
-    g_mutex_unlock(&obj->lock);
-    virDomainLockObjSetDeadline(obj, deadlineUsec);
+    virStepStop("shutdown", 1);
+    virDomainLockObjSetRequest(obj, VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED,
+                               deadlineUsec > 0 ? deadlineUsec : before);
     virDomainLockObjEmit(obj, "SHUTDOWN_REQUESTED", "host", NULL);
-    return TRUE;
+
+    virStepStop("shutdown", 2);
+    if (virPowerAskGuest(obj, flags, "shut down", "powerdown", error))
+        return TRUE;
+    virDomainLockObjEmit(obj, "SHUTDOWN_FAILED", "host", (*error)->message);
+    virDomainLockObjSetRequest(obj, last, before);
+    return FALSE;
+}
+
+/* By the power button a guest can only be told to switch itself off, so that is what it does,
+ * and the same QEMU is reset and run again then. */
+gboolean
+virDomainLockRequestReboot(virDomainLockObj *obj, guint flags, GError **error)
+{
+    if (!virPowerCheck(obj, "reboot", flags,
+                       VIR_DOMAIN_LOCK_SHUTDOWN_ACPI | VIR_DOMAIN_LOCK_SHUTDOWN_AGENT,
+                       error))
+        return FALSE;
+    if (virDomainLockObjGetRequest(obj, NULL) ==
+        VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "cannot reboot guest '%s': it was asked to shut down; 'leasehold "
+                    "shutdown %s --abort' withdraws that",
+                    obj->status->info->name, obj->status->info->name);
+        return FALSE;
+    }
+    virDomainLockObjSetRequest(obj, VIR_DOMAIN_LOCK_REASON_REBOOT_REQUESTED, 0);
+    virDomainLockObjEmit(obj, "REBOOT_REQUESTED", "host", NULL);
+    if (virPowerAskGuest(obj, flags, "reboot", "reboot", error))
+        return TRUE;
+    virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_STATE, "its reboot failed");
+    return FALSE;
 }
 
 gboolean
-virDomainLockWithdrawDeadline(virDomainLockObj *obj, GError **error)
+virDomainLockWithdrawRequest(virDomainLockObj *obj, GError **error)
 {
-    gint64 deadline = 0;
+    virDomainLockReason what = virDomainLockObjGetRequest(obj, NULL);
 
-    g_mutex_lock(&obj->lock);
-    deadline = obj->status->info->deadlineUsec;
-    g_mutex_unlock(&obj->lock);
-    if (deadline == 0) {
+    if (what == VIR_DOMAIN_LOCK_REASON_NONE ||
+        virDomainLockObjGetState(obj) == VIR_DOMAIN_LOCK_STATE_SHUTDOWN) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                    "guest '%s' has no deadline that could be withdrawn",
+                    what == VIR_DOMAIN_LOCK_REASON_NONE
+                        ? "guest '%s' was not asked to shut down"
+                        : "guest '%s' has shut itself down already",
                     obj->status->info->name);
         return FALSE;
     }
-    virDomainLockObjSetDeadline(obj, 0);
+    virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_CANCELLED,
+                                "its shutdown was withdrawn");
     virDomainLockObjEmit(obj, "SHUTDOWN_ABORTED", "host",
                          "it will not be forced off; the guest may still shut down");
     return TRUE;
@@ -193,6 +268,63 @@ virDomainLockContinue(virDomainLockObj *obj, GError **error)
     return TRUE;
 }
 
+static gboolean
+virPowerSetRebootAction(virDomainLockObj *obj, const char *action, GError **error)
+{
+    g_autoptr(JsonObject) args = json_object_new();
+    g_autoptr(JsonNode) answer = NULL;
+
+    json_object_set_string_member(args, "reboot", action);
+    answer =
+        obj->guest->ops->command(obj->guest, "set-action", args,
+                                 g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    return answer != NULL;
+}
+
+/* Until there is no reset for a while. */
+static void
+virPowerAwaitFirmware(virDomainLockObj *obj)
+{
+    gint64 end = g_get_monotonic_time() + FIRMWARE_MAX_USEC;
+    guint64 since = obj->guest->ops->eventSerial(obj->guest);
+    JsonNode *event = NULL;
+
+    while (g_get_monotonic_time() < end &&
+           (event = obj->guest->ops->waitEvent(obj->guest, "RESET", since,
+                                               g_get_monotonic_time() + FIRMWARE_USEC,
+                                               NULL, NULL))) {
+        since = obj->guest->ops->eventSerial(obj->guest);
+        json_node_unref(event);
+    }
+}
+
+/* Where <on_reboot> does not let the guest reboot, QEMU was told to take every reset for the
+ * end (start.c). Not this one, which is not the guest's, nor the one by which the firmware
+ * answers it. */
+static gboolean
+virPowerReset(virDomainLockObj *obj, const char *what, gboolean cont, GError **error)
+{
+    guint64 since = obj->guest->ops->eventSerial(obj->guest);
+    g_autoptr(JsonNode) event = NULL;
+    gboolean ok = FALSE;
+
+    if (virDomainDefGetOnReboot(obj->def) == VIR_DOMAIN_ACTION_RESTART)
+        return virPowerCommand(obj, "system_reset", what, error) &&
+               (!cont || virPowerCommand(obj, "cont", what, error));
+    if (!virPowerSetRebootAction(obj, "reset", error))
+        return FALSE;
+    g_atomic_int_set(&obj->resetting, TRUE);
+    ok = virPowerCommand(obj, "system_reset", what, error) &&
+         (event = obj->guest->ops->waitEvent(
+              obj->guest, "RESET", since, g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC,
+              NULL, error)) &&
+         (!cont || virPowerCommand(obj, "cont", what, error));
+    if (ok)
+        virPowerAwaitFirmware(obj);
+    g_atomic_int_set(&obj->resetting, FALSE);
+    return virPowerSetRebootAction(obj, "shutdown", ok ? error : NULL) && ok;
+}
+
 gboolean
 virDomainLockHardReset(virDomainLockObj *obj, GError **error)
 {
@@ -205,7 +337,7 @@ virDomainLockHardReset(virDomainLockObj *obj, GError **error)
         reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST ||
         reason == VIR_DOMAIN_LOCK_REASON_YIELDED)
         return virPowerFail(obj, "reset", error);
-    return virPowerCommand(obj, "system_reset", "reset", error);
+    return virPowerReset(obj, "reset", FALSE, error);
 }
 
 /* --- what the description wants ----------------------------------------------------- */
@@ -215,12 +347,7 @@ virDomainLockRestart(virDomainLockObj *obj, GError **error)
 {
     if (virDomainLockObjGetState(obj) == VIR_DOMAIN_LOCK_STATE_SHUTOFF)
         return TRUE;
-    g_mutex_lock(&obj->lock);
-    obj->shutdownRequested = FALSE;
-    g_mutex_unlock(&obj->lock);
-    virDomainLockObjSetDeadline(obj, 0);
-    return virPowerCommand(obj, "system_reset", "restart", error) &&
-           virPowerCommand(obj, "cont", "restart", error);
+    return virPowerReset(obj, "restart", TRUE, error);
 }
 
 gboolean

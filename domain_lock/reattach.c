@@ -245,8 +245,6 @@ virReattachRestore(virDomainLockObj *obj, virDomainLockStatus *status)
     g_free(status->info->logPath);
     status->info->logPath = g_strdup(fresh->info->logPath);
     obj->status = status;
-    obj->shutdownRequested =
-        status->info->reason == VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED;
     obj->attaching = TRUE;
     virDomainLockStatusFree(fresh);
 }

@@ -97,6 +97,7 @@ virDomainLockStatusReadJournal(virDomainLockStatus *status, JsonObject *object)
     JsonObject *journal = virDomainLockJsonObject(object, "journal");
     JsonArray *asked = virDomainLockJsonArray(object, "asked");
     const char *reason = virDomainLockJsonString(object, "end_reason");
+    const char *request = virDomainLockJsonString(object, "request");
 
     status->step = g_strdup(virDomainLockJsonString(object, "step"));
     status->journal = journal ? json_object_ref(journal) : NULL;
@@ -105,6 +106,9 @@ virDomainLockStatusReadJournal(virDomainLockStatus *status, JsonObject *object)
     status->peer = g_strdup(virDomainLockJsonString(object, "peer"));
     if (!reason || !virDomainLockReasonFromName(reason, &status->endReason))
         status->endReason = VIR_DOMAIN_LOCK_REASON_NONE;
+    if (!request || !virDomainLockReasonFromName(request, &status->request))
+        status->request = VIR_DOMAIN_LOCK_REASON_NONE;
+    status->hibernating = virDomainLockJsonInt(object, "hibernating", 0) != 0;
     for (guint i = 0; asked && i < json_array_get_length(asked); i++) {
         JsonNode *node = json_array_get_element(asked, i);
         const char *id = JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
@@ -135,6 +139,11 @@ virDomainLockStatusWriteJournal(const virDomainLockStatus *status, JsonObject *o
     if (status->endReason != VIR_DOMAIN_LOCK_REASON_NONE)
         json_object_set_string_member(object, "end_reason",
                                       virDomainLockReasonName(status->endReason));
+    if (status->request != VIR_DOMAIN_LOCK_REASON_NONE)
+        json_object_set_string_member(object, "request",
+                                      virDomainLockReasonName(status->request));
+    if (status->hibernating)
+        json_object_set_int_member(object, "hibernating", 1);
     if (g_hash_table_size(status->asked) == 0)
         return;
     asked = json_array_new();

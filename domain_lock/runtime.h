@@ -38,6 +38,9 @@ typedef struct _virDomainLockStatus {
     JsonObject *journal; /* what else is needed to finish or undo that sequence; NULL */
     gboolean leaseLost;  /* a release after a lost lease was begun: SIGKILL only */
     virDomainLockReason endReason; /* why it is being ended; NONE: it is not */
+    virDomainLockReason
+        request;          /* what it was asked: SHUTDOWN_REQUESTED, REBOOT_REQUESTED */
+    gboolean hibernating; /* S4: the power-off that comes is no shutdown */
     GHashTable *asked;             /* ids of devices that the guest was asked to let go */
     gboolean held; /* somebody paused it, and did not resume it yet */
     char *peer;    /* the other host of its last migration; NULL */

@@ -105,14 +105,18 @@ gboolean virDomainLockRestart(virDomainLockObj *obj,
 gboolean virDomainLockPreserve(virDomainLockObj *obj,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/** Asks the guest to shut itself down; @deadlineUsec: wall clock of the forced stop that
- * the caller arranges, or 0. */
+/** Asks the guest to shut itself down (shutdown:2), which is in the state before it is asked
+ * (shutdown:1). @deadlineUsec: wall clock of the forced stop, which the supervisor arranges
+ * (shutdown:3); 0: as before. */
 gboolean virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags,
                                       gint64 deadlineUsec,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/** No job: withdraws the deadline; STATE when there is none. */
-gboolean virDomainLockWithdrawDeadline(virDomainLockObj *obj,
-                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Asks the guest to reboot; STATE while it is asked to shut down. */
+gboolean virDomainLockRequestReboot(virDomainLockObj *obj, guint flags,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** No job: withdraws what the guest is asked; STATE when that is nothing. */
+gboolean virDomainLockWithdrawRequest(virDomainLockObj *obj,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** No job, any thread: SIGKILL, or SIGTERM when graceful. End follows from QEMU's end. */
 gboolean virDomainLockKill(virDomainLockObj *obj, guint flags,
                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -236,6 +240,8 @@ gboolean virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec,
 
 /** How long a QMP command that does no I/O may take. */
 #define VIR_SEQUENCE_QMP_USEC (10 * G_USEC_PER_SEC)
+/** A guest agent that lives answers within this, also under load. */
+#define VIR_SEQUENCE_AGENT_USEC (5 * G_USEC_PER_SEC)
 /** One QMP command without arguments whose answer is of no interest. */
 gboolean virDomainLockCommandSimple(virDomainLockObj *obj, const char *name,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;

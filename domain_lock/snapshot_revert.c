@@ -156,9 +156,7 @@ virSnapshotGoOn(virSnapshotRun *run, const virSnapshotEntry *entry, GError **err
     gboolean shallRun = virRevertShallRun(run, entry);
 
     /* a shutdown was asked of the guest that it is not any more */
-    g_mutex_lock(&obj->lock);
-    obj->shutdownRequested = FALSE;
-    g_mutex_unlock(&obj->lock);
+    virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_STATE, "it went back to a snapshot");
     virDomainLockObjSetHeld(obj, !shallRun);
     if (shallRun)
         return virRevertCommand(obj, "cont", error);

@@ -39,31 +39,37 @@ static const virTransition table[VIR_TRANSITION_STATES][VIR_INPUT_COUNT] = {
         ON(SHUTDOWN) = DEFER,         ON(RESET) = DEFER,           ON(PANIC) = DEFER,
         ON(STOP) = IGNORE,            ON(RESUME) = IGNORE,         ON(SUSPEND) = DEFER,
         ON(WAKEUP) = DEFER,           ON(IO_ERROR) = NOTE,         ON(EXITED) = DEFER,
+        ON(HIBERNATE) = DEFER,           ON(PORT) = IGNORE,
     },
     STATE(RUNNING) = {
         ON(SHUTDOWN) = DO(POWEROFF),  ON(RESET) = DO(REBOOT),      ON(PANIC) = DO(CRASH),
         ON(STOP) = MOVE(PAUSED),      ON(RESUME) = IGNORE,         ON(SUSPEND) = MOVE(PMSUSPENDED),
         ON(WAKEUP) = IGNORE,          ON(IO_ERROR) = NOTE,         ON(EXITED) = DO(END),
+        ON(HIBERNATE) = DO(HIBERNATE),   ON(PORT) = DO(PORT),
     },
     STATE(PAUSED) = {
         ON(SHUTDOWN) = DO(POWEROFF),  ON(RESET) = IGNORE,          ON(PANIC) = DO(CRASH),
         ON(STOP) = IGNORE,            ON(RESUME) = MOVE(RUNNING),  ON(SUSPEND) = IGNORE,
         ON(WAKEUP) = IGNORE,          ON(IO_ERROR) = NOTE,         ON(EXITED) = DO(END),
+        ON(HIBERNATE) = DO(HIBERNATE),   ON(PORT) = IGNORE,
     },
     STATE(SHUTDOWN) = {
         ON(SHUTDOWN) = IGNORE,        ON(RESET) = IGNORE,          ON(PANIC) = IGNORE,
         ON(STOP) = IGNORE,            ON(RESUME) = MOVE(RUNNING),  ON(SUSPEND) = IGNORE,
         ON(WAKEUP) = IGNORE,          ON(IO_ERROR) = IGNORE,       ON(EXITED) = DO(END),
+        ON(HIBERNATE) = IGNORE,          ON(PORT) = IGNORE,
     },
     STATE(PMSUSPENDED) = {
         ON(SHUTDOWN) = DO(POWEROFF),  ON(RESET) = MOVE(RUNNING),   ON(PANIC) = DO(CRASH),
         ON(STOP) = IGNORE,            ON(RESUME) = MOVE(RUNNING),  ON(SUSPEND) = IGNORE,
         ON(WAKEUP) = MOVE(RUNNING),   ON(IO_ERROR) = NOTE,         ON(EXITED) = DO(END),
+        ON(HIBERNATE) = DO(HIBERNATE),   ON(PORT) = IGNORE,
     },
     STATE(SHUTOFF) = {
         ON(SHUTDOWN) = IGNORE,        ON(RESET) = IGNORE,          ON(PANIC) = IGNORE,
         ON(STOP) = IGNORE,            ON(RESUME) = IGNORE,         ON(SUSPEND) = IGNORE,
         ON(WAKEUP) = IGNORE,          ON(IO_ERROR) = IGNORE,       ON(EXITED) = IGNORE,
+        ON(HIBERNATE) = IGNORE,          ON(PORT) = IGNORE,
     },
 };
 /* clang-format on */
@@ -78,6 +84,8 @@ static const char *const inputEvents[VIR_INPUT_COUNT] = {
     ON(WAKEUP) = "WAKEUP",
     ON(IO_ERROR) = "BLOCK_IO_ERROR",
     ON(EXITED) = VIR_DOMAIN_LOCK_GUEST_EXITED,
+    ON(HIBERNATE) = "SUSPEND_DISK",
+    ON(PORT) = "VSERPORT_CHANGE",
 };
 
 const virTransition *

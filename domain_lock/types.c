@@ -31,10 +31,27 @@ static const char *const reasonNames[] = {
     [VIR_DOMAIN_LOCK_REASON_YIELDED] = "yielded",
     [VIR_DOMAIN_LOCK_REASON_SAVING] = "saving",
     [VIR_DOMAIN_LOCK_REASON_SNAPSHOT] = "snapshot",
+    [VIR_DOMAIN_LOCK_REASON_REBOOT_REQUESTED] = "reboot-requested",
+    [VIR_DOMAIN_LOCK_REASON_HIBERNATED] = "hibernated",
 };
 
+static const char *const powerNames[] = {
+    [VIR_DOMAIN_LOCK_POWER_OFF] = "off",
+    [VIR_DOMAIN_LOCK_POWER_ON] = "on",
+    [VIR_DOMAIN_LOCK_POWER_SUSPENDED] = "suspended",
+    [VIR_DOMAIN_LOCK_POWER_HIBERNATED] = "hibernated",
+};
+
+static const char *const targetNames[] = {
+    [VIR_DOMAIN_LOCK_POWER_SUSPEND] = "suspend",
+    [VIR_DOMAIN_LOCK_POWER_HIBERNATE] = "hibernate",
+    [VIR_DOMAIN_LOCK_POWER_HYBRID] = "hybrid",
+    [VIR_DOMAIN_LOCK_POWER_WAKEUP] = "wakeup",
+};
+
+G_STATIC_ASSERT(G_N_ELEMENTS(targetNames) == VIR_DOMAIN_LOCK_POWER_TARGETS);
 G_STATIC_ASSERT(G_N_ELEMENTS(stateNames) == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED + 1);
-G_STATIC_ASSERT(G_N_ELEMENTS(reasonNames) == VIR_DOMAIN_LOCK_REASON_SNAPSHOT + 1);
+G_STATIC_ASSERT(G_N_ELEMENTS(reasonNames) == VIR_DOMAIN_LOCK_REASON_HIBERNATED + 1);
 
 const char *
 virDomainLockStateName(virDomainLockState state)
@@ -46,6 +63,18 @@ const char *
 virDomainLockReasonName(virDomainLockReason reason)
 {
     return (guint)reason < G_N_ELEMENTS(reasonNames) ? reasonNames[reason] : "unknown";
+}
+
+const char *
+virDomainLockPowerStateName(virDomainLockPowerState state)
+{
+    return (guint)state < G_N_ELEMENTS(powerNames) ? powerNames[state] : "unknown";
+}
+
+const char *
+virDomainLockPowerTargetName(virDomainLockPowerTarget target)
+{
+    return (guint)target < G_N_ELEMENTS(targetNames) ? targetNames[target] : NULL;
 }
 
 static int
@@ -77,6 +106,28 @@ virDomainLockReasonFromName(const char *name, virDomainLockReason *reason)
     if (found < 0)
         return FALSE;
     *reason = (virDomainLockReason)found;
+    return TRUE;
+}
+
+gboolean
+virDomainLockPowerStateFromName(const char *name, virDomainLockPowerState *state)
+{
+    int found = virDomainLockNameFind(powerNames, G_N_ELEMENTS(powerNames), name);
+
+    if (found < 0)
+        return FALSE;
+    *state = (virDomainLockPowerState)found;
+    return TRUE;
+}
+
+gboolean
+virDomainLockPowerTargetFromName(const char *name, virDomainLockPowerTarget *target)
+{
+    int found = virDomainLockNameFind(targetNames, G_N_ELEMENTS(targetNames), name);
+
+    if (found < 0)
+        return FALSE;
+    *target = (virDomainLockPowerTarget)found;
     return TRUE;
 }
 

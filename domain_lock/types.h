@@ -9,6 +9,10 @@
 
 gboolean virDomainLockStateFromName(const char *name, virDomainLockState *state);
 gboolean virDomainLockReasonFromName(const char *name, virDomainLockReason *reason);
+gboolean virDomainLockPowerStateFromName(const char *name,
+                                         virDomainLockPowerState *state);
+gboolean virDomainLockPowerTargetFromName(const char *name,
+                                          virDomainLockPowerTarget *target);
 
 /** An info with waitStatus -1 and no leases. */
 virDomainLockInfo *virDomainLockInfoNew(void);

@@ -437,8 +437,9 @@ virSupervisorControlUnplugged(virSupervisorControl *control, const char *device,
     }
 }
 
+/* The guest has ended. */
 static void
-virControlAnswerWaiters(virSupervisorControl *control, gboolean all)
+virControlAnswerWaiters(virSupervisorControl *control)
 {
     g_autoptr(GError) ended = g_error_new_literal(
         VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
@@ -449,16 +450,23 @@ virControlAnswerWaiters(virSupervisorControl *control, gboolean all)
         virControlWaiter *waiter = item->data;
 
         next = item->next;
-        if (all || waiter->what == VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN)
-            virControlAnswer(waiter,
-                             waiter->what == VIR_CONTROL_WAIT_UNPLUGGED ? ended : NULL);
+        virControlAnswer(waiter,
+                         waiter->what == VIR_CONTROL_WAIT_UNPLUGGED ? ended : NULL);
     }
 }
 
 void
-virSupervisorControlDeadlineWithdrawn(virSupervisorControl *control)
+virSupervisorControlShutdownOver(virSupervisorControl *control, const GError *why)
 {
-    virControlAnswerWaiters(control, FALSE);
+    GList *next = NULL;
+
+    for (GList *item = control->waiters; item; item = next) {
+        virControlWaiter *waiter = item->data;
+
+        next = item->next;
+        if (waiter->what == VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN)
+            virControlAnswer(waiter, why);
+    }
 }
 
 static void
@@ -499,7 +507,7 @@ virSupervisorControlFinish(virSupervisorControl *control, void (*done)(gpointer 
 {
     control->finished = done;
     control->finishedData = data;
-    virControlAnswerWaiters(control, TRUE);
+    virControlAnswerWaiters(control);
     control->flushes = virControlCountTalking(control);
     if (control->flushes == 0) {
         virControlFinished(control);

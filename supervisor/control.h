@@ -28,8 +28,8 @@ void virSupervisorControlTell(virSupervisorControl *control,
  * after a second). */
 void virSupervisorControlFinish(virSupervisorControl *control,
                                 void (*done)(gpointer data), gpointer data);
-/** A shutdown deadline was withdrawn: those who blocked for it are answered. */
-void virSupervisorControlDeadlineWithdrawn(virSupervisorControl *control);
+/** A shutdown came to nothing: those who blocked for it are told why. */
+void virSupervisorControlShutdownOver(virSupervisorControl *control, const GError *why);
 /** QEMU let go of @device, and it is detached, or not (@error): answers who waits for it. */
 void virSupervisorControlUnplugged(virSupervisorControl *control, const char *device,
                                    const GError *error);
@@ -56,6 +56,17 @@ void virSupervisorControlCall(virSupervisorControl *control, const char *method,
                               GVariant *parameters, GDBusMethodInvocation *invocation);
 /** Takes @invocation. */
 void virSupervisorControlFail(GDBusMethodInvocation *invocation, const GError *error);
+
+/* --- control_power.c: these take @invocation --- */
+
+void virSupervisorControlReboot(virSupervisorControl *control, GVariant *parameters,
+                                GDBusMethodInvocation *invocation);
+void virSupervisorControlSetPowerState(virSupervisorControl *control,
+                                       GVariant *parameters,
+                                       GDBusMethodInvocation *invocation);
+void virSupervisorControlGetPowerState(virSupervisorControl *control,
+                                       GVariant *parameters,
+                                       GDBusMethodInvocation *invocation);
 
 /* --- control_disks.c: these take @invocation --- */
 

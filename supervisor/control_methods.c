@@ -99,7 +99,7 @@ virControlShutdownRun(gpointer data, GError **error)
     if (!virDomainLockBesideBegin(obj, error))
         return FALSE;
     if (job->timeoutSec > 0)
-        deadline = g_get_real_time() + job->timeoutSec * G_USEC_PER_SEC;
+        deadline = g_get_real_time() + (gint64)job->timeoutSec * G_USEC_PER_SEC;
     ok = virDomainLockRequestShutdown(obj, job->flags, deadline, error);
     virDomainLockBesideEnd(obj);
     return ok;
@@ -110,13 +110,17 @@ virControlShutdownDone(const GError *error, gpointer data)
 {
     virControlJob *job = data;
 
-    if (!error)
-        virSupervisorSetDeadline(virSupervisorControlGetSupervisor(job->control),
-                                 job->timeoutSec);
-    if (!error && (job->flags & VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK)) {
+    g_autoptr(GError) over =
+        error ? NULL : virDomainLockObjGetRequestOver(virControlObj(job));
+
+    if (!error && !over && (job->flags & VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK)) {
         virSupervisorControlAwait(job->control, job->invocation,
                                   VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN, 0);
         g_free(job);
+        return;
+    }
+    if (over && (job->flags & VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK)) {
+        virControlJobDone(over, job);
         return;
     }
     virControlJobDone(error, job);
@@ -142,12 +146,10 @@ virControlShutdownAbort(virSupervisorControl *control, GVariant *parameters,
     virSupervisor *sup = virSupervisorControlGetSupervisor(control);
     g_autoptr(GError) error = NULL;
 
-    if (!virDomainLockWithdrawDeadline(virSupervisorGetObj(sup), &error)) {
+    if (!virDomainLockWithdrawRequest(virSupervisorGetObj(sup), &error)) {
         virSupervisorControlFail(invocation, error);
         return;
     }
-    virSupervisorSetDeadline(sup, 0);
-    virSupervisorControlDeadlineWithdrawn(control);
     g_dbus_method_invocation_return_value(invocation, NULL);
 }
 
@@ -225,6 +227,9 @@ static const virControlMethodEntry methods[] = {
     {"Suspend", virControlSuspend},
     {"Resume", virControlResume},
     {"Reset", virControlReset},
+    {"Reboot", virSupervisorControlReboot},
+    {"SetPowerState", virSupervisorControlSetPowerState},
+    {"GetPowerState", virSupervisorControlGetPowerState},
     {"AttachDisk", virSupervisorControlAttachDisk},
     {"DetachDisk", virSupervisorControlDetachDisk},
     {"ChangeMedia", virSupervisorControlChangeMedia},

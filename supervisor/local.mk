@@ -20,8 +20,11 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/control_migrate.c \
 	%D%/control_save.c \
 	%D%/control_snapshots.c \
+	%D%/control_power.c \
 	%D%/control_stream.c \
 	%D%/control_stream.h \
+	%D%/deadline.c \
+	%D%/deadline.h \
 	%D%/drain.c \
 	%D%/drain.h \
 	%D%/guest_log.c \

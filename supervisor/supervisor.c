@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * supervisor.c: what happens when, for one guest: the start, what QEMU says, what clients
- * ask, the deadline of a shutdown, the end.
+ * ask, the end.
  *
  * Killing QEMU waits for nothing: it needs neither the job nor a lock. That QEMU is dead is
  * then heard like any other death, and the end job follows from that.
@@ -33,13 +33,13 @@ struct _virSupervisor {
     virSupervisorJobs *jobs;
     virSupervisorControl *control;
     virSupervisorWatch *watch;
+    virSupervisorDeadlines *deadlines;
     virSupervisorStarter *starter; /* until the start is through */
     virMigrateIn *in;              /* until a guest from another host has arrived */
     virSupervisorMigration *migration;
     GCancellable *startCancellable;
     virLockWait startWait;
     guint startTimer;
-    guint deadlineTimer;
     guint retryTimer;
     int signalFd;
     guint signalSource;
@@ -78,7 +78,6 @@ static void
 virSupervisorFinish(virSupervisor *sup)
 {
     sup->ended = TRUE;
-    virSupervisorSetDeadline(sup, 0);
     virSupervisorControlFinish(sup->control, virSupervisorQuit, sup);
 }
 
@@ -157,28 +156,10 @@ virSupervisorCancelStart(virSupervisor *sup)
         g_cancellable_cancel(sup->startCancellable);
 }
 
-/* --- the deadline of a shutdown ----------------------------------------------------- */
-
-static gboolean
-virSupervisorForceOff(gpointer data)
+gboolean
+virSupervisorIsEnding(virSupervisor *sup)
 {
-    virSupervisor *sup = data;
-
-    sup->deadlineTimer = 0;
-    virDomainLockObjEmit(sup->obj, "SHUTDOWN_TIMEOUT", "host",
-                         "the guest did not shut itself down in time; it is forced off");
-    virDomainLockObjSetEndReason(sup->obj, VIR_DOMAIN_LOCK_REASON_DESTROYED);
-    virSupervisorEnd(sup);
-    return G_SOURCE_REMOVE;
-}
-
-void
-virSupervisorSetDeadline(virSupervisor *sup, guint timeoutSec)
-{
-    if (sup->deadlineTimer)
-        g_source_remove(sup->deadlineTimer);
-    sup->deadlineTimer =
-        timeoutSec > 0 ? g_timeout_add(timeoutSec * 1000, virSupervisorForceOff, sup) : 0;
+    return sup->ending || sup->ended;
 }
 
 /* --- what QEMU says ----------------------------------------------------------------- */
@@ -229,7 +210,6 @@ virSupervisorFollow(virSupervisor *sup, virDomainLockFollow follow)
         virSupervisorEnd(sup);
         break;
     case VIR_DOMAIN_LOCK_FOLLOW_RESTART:
-        virSupervisorSetDeadline(sup, 0);
         virSupervisorPolicy(sup, "restarting the guest", virSupervisorRestartRun);
         break;
     case VIR_DOMAIN_LOCK_FOLLOW_PRESERVE:
@@ -271,8 +251,14 @@ virSupervisorTell(gpointer data)
 {
     virSupervisorNews *news = data;
     g_autoptr(virDomainLockInfo) info = virDomainLockObjGetInfo(news->sup->obj);
+    g_autoptr(GError) over = virDomainLockObjGetRequestOver(news->sup->obj);
 
+    /* an attach must know first whether the guest has ended in time */
+    if (!news->sup->obj->attaching)
+        virSupervisorDeadlinesFollow(news->sup->deadlines, info);
     virSupervisorControlTell(news->sup->control, news->event, info);
+    if (over)
+        virSupervisorControlShutdownOver(news->sup->control, over);
     return G_SOURCE_REMOVE;
 }
 
@@ -444,17 +430,6 @@ virSupervisorAttachRun(gpointer data, GError **error)
     return FALSE;
 }
 
-/* The deadline of a shutdown was told as a time of day: it outlives who was to keep it. */
-static void
-virSupervisorResumeDeadline(virSupervisor *sup)
-{
-    gint64 deadline = sup->obj->status->info->deadlineUsec;
-    gint64 left = (deadline - g_get_real_time()) / G_USEC_PER_SEC;
-
-    if (deadline > 0)
-        virSupervisorSetDeadline(sup, (guint)CLAMP(left, 1, G_MAXUINT / 1000));
-}
-
 /* A guest that ended, or was killed because its leases were lost, is followed to its end; one
  * that runs and could not be taken up stays as it was found, unsupervised. */
 static void
@@ -476,9 +451,9 @@ virSupervisorAttachDone(const GError *error, gpointer data)
         return;
     }
     virSupervisorTellReady(sup);
-    virSupervisorResumeDeadline(sup);
     virSupervisorMigrationResume(sup->migration);
     virSupervisorFollow(sup, virDomainLockReattachFollow(sup->obj));
+    virSupervisorDeadlinesFollow(sup->deadlines, sup->obj->status->info);
 }
 
 /* --- the first job --------------------------------------------------------------------- */
@@ -634,6 +609,7 @@ virSupervisorNew(virDomainLockObj *obj, virSupervisorStarter *starter)
     virSupervisorJobsDescribe(sup->jobs, virSupervisorJobText, sup);
     sup->starter = starter;
     sup->startCancellable = g_cancellable_new();
+    sup->deadlines = virSupervisorDeadlinesNew(sup);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sup->signalFd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -650,7 +626,7 @@ virSupervisorFree(virSupervisor *sup)
     virFdClose(sup->signalFd);
     if (sup->retryTimer)
         g_source_remove(sup->retryTimer);
-    virSupervisorSetDeadline(sup, 0);
+    virSupervisorDeadlinesFree(sup->deadlines);
     virSupervisorJobsFree(sup->jobs);
     virSupervisorMigrationFree(sup->migration);
     virMigrateInFree(sup->in);

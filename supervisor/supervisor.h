@@ -9,6 +9,7 @@
 
 #include "domain_lock/sequence.h"
 #include "supervisor/control.h"
+#include "supervisor/deadline.h"
 #include "supervisor/jobs.h"
 #include "supervisor/starter.h"
 #include "supervisor/watch.h"
@@ -37,8 +38,8 @@ gboolean virSupervisorDestroy(virSupervisor *sup, guint flags,
 void virSupervisorInterruptJob(virSupervisor *sup);
 /** A start that runs comes to nothing. */
 void virSupervisorCancelStart(virSupervisor *sup);
-/** Forces the guest off in @timeoutSec; 0: does not (any more). */
-void virSupervisorSetDeadline(virSupervisor *sup, guint timeoutSec);
+/** An end job waits, runs or is through. */
+gboolean virSupervisorIsEnding(virSupervisor *sup);
 /** The guest must go, in good order: an end job. */
 void virSupervisorEnd(virSupervisor *sup);
 

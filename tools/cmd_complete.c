@@ -69,11 +69,28 @@ virToolOfferPlugins(const char *typed)
         virToolOffer(g_ptr_array_index(names, i), typed);
 }
 
+/* "GUEST [suspend|wakeup]": the second argument is one of these words. */
+static gboolean
+virToolOfferChoices(const char *usage, const char *typed)
+{
+    const char *begin = g_str_has_prefix(usage, "GUEST [") ? usage + 7 : NULL;
+    g_autofree char *inside = begin ? g_strndup(begin, strcspn(begin, "]")) : NULL;
+    g_auto(GStrv) words = inside ? g_strsplit(inside, "|", -1) : NULL;
+
+    if (!words || g_strv_length(words) < 2)
+        return FALSE;
+    for (guint i = 0; words[i]; i++)
+        virToolOffer(words[i], typed);
+    return TRUE;
+}
+
 /* What a positional argument may be follows from its name in the usage. */
 static void
 virToolOfferArgument(virTool *tool, const virToolCommand *command, gboolean first,
                      const char *typed)
 {
+    if (!first && virToolOfferChoices(command->args, typed))
+        return;
     if (!first && strstr(command->args, "GUEST FILE"))
         printf("%s\n", VIR_TOOL_COMPLETE_FILES);
     else if (strstr(command->args, "GUEST"))

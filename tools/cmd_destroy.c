@@ -12,7 +12,7 @@ virToolCmdDestroy(virTool *tool)
     gboolean graceful = FALSE;
     const GOptionEntry entries[] = {
         {"graceful", 0, 0, G_OPTION_ARG_NONE, &graceful,
-         "let QEMU flush its caches first (SIGTERM before SIGKILL)", NULL},
+         "SIGTERM only, so that QEMU flushes its caches; never SIGKILL", NULL},
         {NULL},
     };
     g_autoptr(virDomainLock) dom = NULL;

@@ -16,10 +16,29 @@ virToolShowTimes(const virDomainLockInfo *info)
     gint64 left = (info->deadlineUsec - g_get_real_time()) / G_USEC_PER_SEC;
     g_autofree char *span = virToolFormatSpan(MAX(left, 0));
     g_autofree char *deadline = g_strdup_printf("forced off in %s", span);
+    gint64 sleep = (info->wakeupUsec - g_get_real_time()) / G_USEC_PER_SEC;
+    g_autofree char *sleepSpan = virToolFormatSpan(MAX(sleep, 0));
+    g_autofree char *wakeup = g_strdup_printf("in %s", sleepSpan);
 
     virToolField("Started:", info->startedUsec ? started : NULL);
     virToolField("Ended:", info->endedUsec ? ended : NULL);
     virToolField("Deadline:", info->deadlineUsec ? deadline : NULL);
+    virToolField("Woken:", info->wakeupUsec ? wakeup : NULL);
+}
+
+/* What QEMU used, which nobody knows of one whose end nobody saw. */
+static void
+virToolShowUsage(const virDomainLockInfo *info)
+{
+    g_autofree char *memory =
+        g_format_size_full((guint64)info->maxRssBytes, G_FORMAT_SIZE_IEC_UNITS);
+    g_autofree char *text =
+        g_strdup_printf("%.2f s processor time (%.2f s user, %.2f s system), %s memory",
+                        (double)(info->userUsec + info->systemUsec) / G_USEC_PER_SEC,
+                        (double)info->userUsec / G_USEC_PER_SEC,
+                        (double)info->systemUsec / G_USEC_PER_SEC, memory);
+
+    virToolField("Used:", info->maxRssBytes > 0 ? text : NULL);
 }
 
 static void
@@ -32,6 +51,7 @@ virToolShowProcesses(const virDomainLockInfo *info)
 
     if (info->endedUsec != 0) {
         virToolField("QEMU:", exitText ? exitText : "nobody saw how it ended");
+        virToolShowUsage(info);
         return;
     }
     virToolField("QEMU:", info->pid > 0 ? qemu : "not running");

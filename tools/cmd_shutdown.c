@@ -19,8 +19,7 @@ typedef struct _virToolShutdownOptions {
     gboolean abort;
 } virToolShutdownOptions;
 
-/* "acpi,agent": the modes to try, or 0 with the error reported. */
-static guint
+guint
 virToolShutdownModes(virTool *tool, const char *text)
 {
     g_auto(GStrv) words = g_strsplit(text, ",", -1);
@@ -52,10 +51,11 @@ virToolShutdownAbort(virTool *tool)
         return tool->exitStatus;
     if (!virDomainLockShutdownAbort(dom, &error))
         return virToolFail(tool, error);
-    return virToolReportGuest(tool, dom, "is not forced off any more");
+    return virToolReportGuest(tool, dom,
+                              "is not asked any more, nor forced off; it may shut down "
+                              "all the same");
 }
 
-/* The wait also ends when somebody withdrew the request: that is not what was asked for. */
 static int
 virToolShutdownEnded(virTool *tool, virDomainLock *dom)
 {
@@ -64,14 +64,11 @@ virToolShutdownEnded(virTool *tool, virDomainLock *dom)
 
     if (!info)
         return virToolFail(tool, error);
-    if (info->state == VIR_DOMAIN_LOCK_STATE_SHUTOFF)
-        return virToolReportGuest(tool, dom,
-                                  info->reason == VIR_DOMAIN_LOCK_REASON_SHUTDOWN
-                                      ? "has shut down"
-                                      : "was forced off");
-    g_set_error(&error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED,
-                "guest '%s' goes on: its shutdown was withdrawn", info->name);
-    return virToolFail(tool, error);
+    return virToolReportGuest(
+        tool, dom,
+        info->reason == VIR_DOMAIN_LOCK_REASON_SHUTDOWN    ? "has shut down"
+        : info->reason == VIR_DOMAIN_LOCK_REASON_DESTROYED ? "was forced off"
+                                                           : "has ended");
 }
 
 static int
@@ -113,7 +110,8 @@ virToolCmdShutdown(virTool *tool)
          "force the guest off after this many seconds", "SEC"},
         {"wait", 0, 0, G_OPTION_ARG_NONE, &options.wait,
          "return when the guest has ended", NULL},
-        {"abort", 0, 0, G_OPTION_ARG_NONE, &options.abort, "withdraw the deadline", NULL},
+        {"abort", 0, 0, G_OPTION_ARG_NONE, &options.abort,
+         "withdraw a request and its deadline", NULL},
         {NULL},
     };
     g_autofree char *mode = NULL;

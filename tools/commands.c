@@ -38,11 +38,21 @@ const virToolCommand virToolCommands[] = {
      "has "
      "not ended by then.",
      0, virToolCmdShutdown},
+    {"reboot", "GUEST", "ask a guest to reboot",
+     "By ACPI that is a shutdown after which the guest is switched on again. QEMU and "
+     "all "
+     "leases stay.",
+     0, virToolCmdReboot},
     {"destroy", "GUEST", "end a guest at once", NULL, 0, virToolCmdDestroy},
     {"suspend", "GUEST", "stop a guest's processors; its leases stay held", NULL, 0,
      virToolCmdSuspend},
     {"resume", "GUEST", "let a suspended guest go on", NULL, 0, virToolCmdResume},
     {"reset", "GUEST", "press a guest's reset button", NULL, 0, virToolCmdReset},
+    {"power", "GUEST [suspend|hibernate|hybrid|wakeup]",
+     "show a guest's power state, send it to sleep, or wake it",
+     "Only its guest agent can send a guest to sleep. Suspended it keeps its leases; "
+     "hibernated it ends,\nunless --duration says when it is to be woken.",
+     0, virToolCmdPower},
     {"job", "GUEST", "what is being done with a guest, and how far it is",
      "Shows the job that takes long: a copy, a migration. Suspend, resume, reset, "
      "shutdown "
@@ -92,7 +102,8 @@ const virToolCommand virToolCommands[] = {
      "Also one that only some of the images have.", 0, virToolCmdSnapshotDelete},
     {"snapshot-disk", "GUEST TARGET OVERLAY [TARGET OVERLAY]...",
      "let disks write to new images over their present ones",
-     "The OVERLAYs are made, as qcow2; several disks change over at one instant. The present "
+     "The OVERLAYs are made, as qcow2; several disks change over at one instant. The "
+     "present "
      "images are only\nread from then on, and their leases are shared.",
      0, virToolCmdSnapshotDisk},
     {"blockcommit", "GUEST TARGET", "put what is in upper images into a lower one",
@@ -102,7 +113,8 @@ const virToolCommand virToolCommands[] = {
     {"blockpull", "GUEST TARGET", "put what is in backing files into the active image",
      NULL, 0, virToolCmdBlockPull},
     {"blockcopy", "GUEST TARGET DEST", "copy a running disk to another place",
-     "DEST is made, under a lease of its own before anything is written to it. With --pivot "
+     "DEST is made, under a lease of its own before anything is written to it. With "
+     "--pivot "
      "the guest goes on\nwith the copy, without a pause.",
      0, virToolCmdBlockCopy},
     {"migrate", "GUEST HOST | GUEST --cancel", "move a running guest to another host",

@@ -19,6 +19,8 @@ leasehold_SOURCES = \
 	%D%/cmd_list.c \
 	%D%/cmd_migrate.c \
 	%D%/cmd_plugin.c \
+	%D%/cmd_power.c \
+	%D%/cmd_reboot.c \
 	%D%/cmd_reset.c \
 	%D%/cmd_resume.c \
 	%D%/cmd_run.c \

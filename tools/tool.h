@@ -84,6 +84,8 @@ int virToolCmdShutdown(virTool *tool);
 int virToolCmdDestroy(virTool *tool);
 int virToolCmdSuspend(virTool *tool);
 int virToolCmdResume(virTool *tool);
+int virToolCmdPower(virTool *tool);
+int virToolCmdReboot(virTool *tool);
 int virToolCmdReset(virTool *tool);
 int virToolCmdJob(virTool *tool);
 int virToolCmdAttach(virTool *tool);
@@ -274,6 +276,8 @@ virDomainLock *virToolGuest(virTool *tool,
 char *virToolReadXml(const char *path, GError **error);
 /** On a terminal, says for which job of the guest the command has to wait, if there is one. */
 void virToolNoteJob(virTool *tool, virDomainLock *dom, gboolean noWait);
+/** "acpi,agent" as flags of a shutdown or reboot, or 0 with the usage error reported. */
+guint virToolShutdownModes(virTool *tool, const char *text);
 /** The members job, job_detail, job_started, job_done and job_total. */
 void virToolJsonJob(JsonBuilder *builder, const virDomainLockInfo *info);
 void virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info);

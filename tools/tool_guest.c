@@ -180,6 +180,11 @@ virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info)
     virToolJsonTime(builder, "ended", info->endedUsec);
     virToolJsonTime(builder, "deadline", info->deadlineUsec);
     virToolJsonWaitStatus(builder, info->waitStatus);
+    virToolJsonTime(builder, "wakeup", info->wakeupUsec);
+    virToolJsonKnown(builder, "user_usec", info->maxRssBytes > 0 ? info->userUsec : -1);
+    virToolJsonKnown(builder, "system_usec",
+                     info->maxRssBytes > 0 ? info->systemUsec : -1);
+    virToolJsonKnown(builder, "max_rss", info->maxRssBytes > 0 ? info->maxRssBytes : -1);
     virToolJsonJob(builder, info);
     virToolJsonString(builder, "message", info->message);
     virToolJsonString(builder, "log", info->logPath);

@@ -47,12 +47,15 @@ typedef enum {
     VIR_DOMAIN_LOCK_REASON_FAILED,    /* never started */
     VIR_DOMAIN_LOCK_REASON_MIGRATED,
     VIR_DOMAIN_LOCK_REASON_SAVED,
-    VIR_DOMAIN_LOCK_REASON_UNKNOWN, /* nobody saw how it ended */
+    VIR_DOMAIN_LOCK_REASON_UNKNOWN,   /* nobody saw how it ended */
     VIR_DOMAIN_LOCK_REASON_MIGRATING, /* PAUSED: the last of its memory is on the way */
     VIR_DOMAIN_LOCK_REASON_YIELDED, /* PAUSED: handed to another host, which has not said yet
                                      * whether it runs there */
     VIR_DOMAIN_LOCK_REASON_SAVING,  /* PAUSED: its memory is being written to a file */
     VIR_DOMAIN_LOCK_REASON_SNAPSHOT, /* PAUSED: a snapshot is taken or brought back */
+    VIR_DOMAIN_LOCK_REASON_REBOOT_REQUESTED, /* RUNNING: a reboot was asked for */
+    VIR_DOMAIN_LOCK_REASON_HIBERNATED, /* SHUTOFF, or SHUTDOWN when it will be woken: the guest
+                                        * has its memory on its own disk */
 } virDomainLockReason;
 
 /** "running", "lease-lost", ...: the words of list, show and --json. */
@@ -83,6 +86,10 @@ typedef struct _virDomainLockInfo {
     gint64 jobStartedUsec; /* wall clock; 0: no job that takes long */
     gint64 jobDone;        /* bytes */
     gint64 jobTotal;       /* bytes; 0: not known; may grow while the guest writes */
+    gint64 wakeupUsec; /* wall clock at which a guest that sleeps is woken; 0: never */
+    gint64 userUsec;   /* of QEMU when it had ended: processor time, */
+    gint64 systemUsec;
+    gint64 maxRssBytes; /* and the most memory; 0: nobody saw it */
 } virDomainLockInfo;
 void virDomainLockInfoFree(virDomainLockInfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockInfo, virDomainLockInfoFree)
@@ -207,19 +214,90 @@ const virDomainLockInfo *virDomainLockGetStartInfo(virDomainLock *dom);
 typedef enum {
     VIR_DOMAIN_LOCK_SHUTDOWN_ACPI = 1 << 0,  /* default when no mode is given */
     VIR_DOMAIN_LOCK_SHUTDOWN_AGENT = 1 << 1, /* guest agent */
-    VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK = 1 << 2, /* return when the guest is gone or it is aborted */
+    VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK = 1
+                                     << 2, /* return when the guest is gone, or goes on */
 } virDomainLockShutdownFlagsType;
 /**
  * virDomainLockShutdownFlags:
- * @timeoutSec: force the guest off after this; 0: only ask
+ * @timeoutSec: force the guest off after this; 0: only ask. A second request with a timeout
+ *   moves the deadline, one without leaves it.
+ * @flags: ACPI and AGENT together: the agent first, the power button if that fails
+ *
+ * Asks a running guest to shut itself down. The deadline is the supervisor's: it stands when
+ * the caller or the supervisor dies. A guest that reboots instead keeps its deadline.
+ *
+ * With BLOCK, TRUE is: it has ended (virDomainLockGetInfo says how). CANCELLED: the request was
+ * withdrawn. STATE: the guest rebooted although there is no deadline, or is restarted or kept
+ * because its description says so. Without BLOCK, TRUE is: it was asked.
+ * UNSUPPORTED: its agent refuses; UNAVAILABLE: no agent answers (mode AGENT only).
  */
 gboolean virDomainLockShutdownFlags(virDomainLock *dom, guint timeoutSec, guint flags,
                                     GError **error);
-/** Withdraws the deadline; STATE when there is none. */
+/** Withdraws a request (also a reboot) and its deadline, whoever made it; STATE when there is
+ * none. The guest may shut down all the same: it was told to, and cannot be told otherwise. */
 gboolean virDomainLockShutdownAbort(virDomainLock *dom, GError **error);
+/**
+ * virDomainLockReboot:
+ * @flags: ACPI, AGENT, as for a shutdown
+ *
+ * Asks a running guest to reboot. QEMU and all leases stay. By the power button that is a
+ * shutdown after which the guest is switched on again; <on_reboot> decides. STATE while it is
+ * asked to shut down.
+ */
+gboolean virDomainLockReboot(virDomainLock *dom, guint flags, GError **error);
 
 typedef enum {
-    VIR_DOMAIN_LOCK_DESTROY_GRACEFUL = 1 << 0, /* SIGTERM (flush) before SIGKILL */
+    VIR_DOMAIN_LOCK_POWER_OFF = 0,
+    VIR_DOMAIN_LOCK_POWER_ON,
+    VIR_DOMAIN_LOCK_POWER_SUSPENDED,  /* S3: memory is kept, and so are all leases */
+    VIR_DOMAIN_LOCK_POWER_HIBERNATED, /* S4: its memory is on its own disk */
+} virDomainLockPowerState;
+const char *virDomainLockPowerStateName(virDomainLockPowerState state);
+
+typedef enum {
+    VIR_DOMAIN_LOCK_POWER_SUSPEND = 0, /* S3 */
+    VIR_DOMAIN_LOCK_POWER_HIBERNATE, /* S4: QEMU ends, and with it the leases, unless there
+                                        * is a duration */
+    VIR_DOMAIN_LOCK_POWER_HYBRID,    /* as HIBERNATE, then S3 */
+    VIR_DOMAIN_LOCK_POWER_WAKEUP,
+} virDomainLockPowerTarget;
+#define VIR_DOMAIN_LOCK_POWER_TARGETS (VIR_DOMAIN_LOCK_POWER_WAKEUP + 1)
+/** "suspend", ...; NULL: no target. */
+const char *virDomainLockPowerTargetName(virDomainLockPowerTarget target);
+
+/** virDomainLockPower: */
+typedef struct _virDomainLockPower {
+    gsize structSize;
+    virDomainLockPowerState state;
+    gint64 wakeupUsec; /* wall clock; 0: nobody wakes it */
+    /* by target: why it cannot be asked for now, for people; NULL: it can */
+    char *whyNot[VIR_DOMAIN_LOCK_POWER_TARGETS];
+} virDomainLockPower;
+void virDomainLockPowerFree(virDomainLockPower *power);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockPower, virDomainLockPowerFree)
+
+/**
+ * virDomainLockSetPowerState:
+ * @durationSec: wake it after this; 0: it sleeps until it is woken, or wakes itself
+ * @flags: none yet: 0
+ *
+ * Sends a running guest to sleep by its guest agent, or wakes it. TRUE: it sleeps, or runs.
+ * Until a hibernated guest with a duration is woken its QEMU stays, and with it its leases.
+ * The duration is the supervisor's, like a shutdown's deadline.
+ *
+ * STATE: it is not running, or (WAKEUP) does not sleep. CONFIG: its description has no channel
+ * for an agent, or forbids it (<pm>). UNAVAILABLE: no agent answers. UNSUPPORTED: the agent or
+ * the machine cannot. TIMEOUT: the agent took the request and the guest does not sleep yet.
+ */
+gboolean virDomainLockSetPowerState(virDomainLock *dom, virDomainLockPowerTarget target,
+                                    guint durationSec, guint flags, GError **error);
+virDomainLockPower *virDomainLockGetPowerState(virDomainLock *dom,
+                                               GError **error) VIR_LOCK_WARN_UNUSED;
+
+typedef enum {
+    VIR_DOMAIN_LOCK_DESTROY_GRACEFUL =
+        1 << 0, /* SIGTERM, so that QEMU flushes; never SIGKILL:
+                                                * TIMEOUT when that does not end it */
 } virDomainLockDestroyFlagsType;
 /** Ends the guest at once; returns when QEMU was reaped and its leases were seen free. When
  * its supervisor does not answer, QEMU is killed without it, and it returns when QEMU is

@@ -135,6 +135,18 @@ virDomainDefGetAgentSocket(const virDomainDef *def, const char *runDir)
     return NULL;
 }
 
+char *
+virDomainDefGetAgentId(const virDomainDef *def)
+{
+    return NULL;
+}
+
+const char *
+virDomainDefForbidsSleep(const virDomainDef *def, gboolean ram, gboolean disk)
+{
+    return NULL;
+}
+
 virDomainTpmEmulator *
 virDomainDefGetTpmEmulator(const virDomainDef *def, const char *runDir)
 {

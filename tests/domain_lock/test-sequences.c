@@ -460,9 +460,86 @@ testShutdownRequest(Fake *self, gconstpointer data)
                     VIR_DOMAIN_LOCK_STATE_RUNNING);
     g_assert_cmpint(reason, ==, VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED);
 
-    g_assert_true(virDomainLockWithdrawDeadline(obj, &error));
-    g_assert_false(virDomainLockWithdrawDeadline(obj, &error));
+    g_assert_true(virDomainLockWithdrawRequest(obj, &error));
+    g_assert_false(virDomainLockWithdrawRequest(obj, &error));
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
+}
+
+/* What somebody wants by a time is not withdrawn by somebody else's wanting it at any time. */
+static void
+testRequestWithoutDeadlineLeavesIt(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+    gint64 deadline = 0;
+
+    g_assert_true(virDomainLockRequestShutdown(obj, 0, 12345, &error));
+    g_assert_true(virDomainLockRequestShutdown(obj, 0, 0, &error));
+    (void)virDomainLockObjGetRequest(obj, &deadline);
+    g_assert_cmpint(deadline, ==, 12345);
+    g_assert_true(virDomainLockRequestShutdown(obj, 0, 23456, &error));
+    (void)virDomainLockObjGetRequest(obj, &deadline);
+    g_assert_cmpint(deadline, ==, 23456);
+}
+
+static void
+testRebootInsteadOfShutdown(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(JsonObject) event = shutdownData(TRUE, "guest-reset");
+    g_autoptr(GError) over = NULL;
+    g_autoptr(GError) error = NULL;
+
+    /* with a deadline it is still to be off by then */
+    g_assert_true(virDomainLockRequestShutdown(obj, 0, 12345, &error));
+    (void)virDomainLockObjHandle(obj, "RESET", event);
+    g_assert_cmpint(virDomainLockObjGetRequest(obj, NULL), ==,
+                    VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED);
+    g_assert_null(virDomainLockObjGetRequestOver(obj));
+    /* without one nothing is left of the request */
+    g_assert_true(virDomainLockWithdrawRequest(obj, &error));
+    g_assert_true(virDomainLockRequestShutdown(obj, 0, 0, &error));
+    (void)virDomainLockObjHandle(obj, "RESET", event);
+    g_assert_cmpint(virDomainLockObjGetRequest(obj, NULL), ==,
+                    VIR_DOMAIN_LOCK_REASON_NONE);
+    over = virDomainLockObjGetRequestOver(obj);
+    g_assert_error(over, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
+}
+
+static void
+testRebootByPowerButton(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(JsonObject) event = shutdownData(TRUE, "guest-shutdown");
+    g_autoptr(GError) error = NULL;
+
+    self->onPoweroff = VIR_DOMAIN_ACTION_DESTROY;
+    self->onReboot = VIR_DOMAIN_ACTION_RESTART;
+    g_assert_true(virDomainLockRequestReboot(obj, 0, &error));
+    g_assert_cmpint(virDomainLockObjHandle(obj, "SHUTDOWN", event), ==,
+                    VIR_DOMAIN_LOCK_FOLLOW_RESTART);
+    g_assert_cmpint(virDomainLockObjGetRequest(obj, NULL), ==,
+                    VIR_DOMAIN_LOCK_REASON_NONE);
+}
+
+/* S4 ends the guest whatever <on_poweroff> says, unless it is to be woken. */
+static void
+testHibernated(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(JsonObject) event = shutdownData(TRUE, "guest-shutdown");
+    virDomainLockReason reason;
+
+    self->onPoweroff = VIR_DOMAIN_ACTION_RESTART;
+    if (data)
+        virDomainLockObjSetWakeup(obj, 12345);
+    (void)virDomainLockObjHandle(obj, "SUSPEND_DISK", NULL);
+    g_assert_cmpint(virDomainLockObjHandle(obj, "SHUTDOWN", event), ==,
+                    data ? VIR_DOMAIN_LOCK_FOLLOW_NONE : VIR_DOMAIN_LOCK_FOLLOW_END);
+    g_assert_cmpint(virDomainLockObjGetStateAndReason(obj, &reason), ==,
+                    VIR_DOMAIN_LOCK_STATE_SHUTDOWN);
+    g_assert_cmpint(reason, ==, VIR_DOMAIN_LOCK_REASON_HIBERNATED);
+    g_assert_true(self->held);
 }
 
 static void
@@ -553,6 +630,11 @@ main(int argc, char **argv)
     ADD("/policy/panic", testPanic, NULL);
     ADD("/policy/quick-guest", testQuickGuest, NULL);
     ADD("/power/shutdown-request", testShutdownRequest, NULL);
+    ADD("/power/deadline-stays", testRequestWithoutDeadlineLeavesIt, NULL);
+    ADD("/power/reboot-instead", testRebootInsteadOfShutdown, NULL);
+    ADD("/power/reboot", testRebootByPowerButton, NULL);
+    ADD("/power/hibernated", testHibernated, NULL);
+    ADD("/power/hibernated-to-be-woken", testHibernated, "wake");
     ADD("/power/paused-cannot-shut-down", testPausedGuestCannotShutDown, NULL);
     ADD("/power/lease-lost-cannot-resume", testLeaseLostCannotResume, NULL);
     return g_test_run();

@@ -72,9 +72,10 @@ testNothingWakesTheDead(void)
 static void
 testEventNames(void)
 {
-    static const char *const events[] = {"SHUTDOWN", "RESET",          "GUEST_PANICKED",
-                                         "STOP",     "RESUME",         "SUSPEND",
-                                         "WAKEUP",   "BLOCK_IO_ERROR", "EXITED"};
+    static const char *const events[] = {
+        "SHUTDOWN", "RESET",        "GUEST_PANICKED", "STOP",
+        "RESUME",   "SUSPEND",      "WAKEUP",         "BLOCK_IO_ERROR",
+        "EXITED",   "SUSPEND_DISK", "VSERPORT_CHANGE"};
     virInput input;
 
     G_STATIC_ASSERT(G_N_ELEMENTS(events) == VIR_INPUT_COUNT);

@@ -8,6 +8,8 @@ guest_tests = \
 	%D%/test-hotplug.py \
 	%D%/test-hotplug-random.py \
 	%D%/test-hotplug-steps.py \
+	%D%/test-linux-power.sh \
+	%D%/test-linux-shutdown.sh \
 	%D%/test-reattach.py \
 	%D%/test-reattach-lost.py \
 	%D%/test-reattach-steps.py \

@@ -73,17 +73,34 @@ guest_xml() {
 XML
 }
 
+# lockfile_config: a configuration of the test's own with the lockfile plugin, exported.
+lockfile_config() {
+    mkdir -p "$TEST_TMP/locks"
+    export LEASEHOLD_CONFIG=$TEST_TMP/leasehold.conf
+    printf '[host]\nname = alpha\nrun_dir = %s/run\nstate_dir = %s/state\nidentity = local\n[lockfile]\ndir = %s/locks\n' \
+        "$TEST_TMP" "$TEST_TMP" "$TEST_TMP" >"$LEASEHOLD_CONFIG"
+}
+
+# destroy_all: for cleanup_fn
+destroy_all() {
+    local name
+    for name in $(leasehold list --name); do leasehold destroy -q "$name"; done
+}
+
+# json_value KEY: one member of the JSON object on standard input; null is None.
+json_value() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+
 # linux_xml NAME UUID IMG [WORDS]: a description of the Linux guest (requires linux-guest), with
 # WORDS added to its command line. It says what it does in $TEST_TMP/NAME.said and takes
 # commands from $TEST_TMP/NAME.tell. $linux_domain and $linux_devices are more elements of
-# <domain> and <devices>.
-linux_domain= linux_devices=
+# <domain> and <devices>, $linux_memory is its MiB.
+linux_domain= linux_devices= linux_memory=160
 linux_xml() {
     cat <<XML
 <domain type='qemu'>
   <name>$1</name>
   <uuid>$2</uuid>
-  <memory unit='MiB'>160</memory>
+  <memory unit='MiB'>$linux_memory</memory>
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='pc'>hvm</type>

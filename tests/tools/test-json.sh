@@ -47,6 +47,7 @@ keys 'guest' . '' host alpha leasehold run "$TEST_TMP/web.xml"
 keys 'guest' guests.0 '' host alpha leasehold list
 keys 'guest' leases.1 leases host alpha leasehold show web
 keys 'guest' . '' host alpha leasehold suspend web
+keys power . '' host alpha leasehold power web
 keys 'owner' leases.0 '' host alpha leasehold store list
 keys who . '' host alpha leasehold who "$disk"
 keys 'owner' owners.0 '' host alpha leasehold who "$disk"
