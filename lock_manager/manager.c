@@ -463,6 +463,27 @@ virLockManagerGetChild(virLockManager *man, GError **error)
 
 #define SHUTDOWN_POLL_USEC (5 * G_TIME_SPAN_MILLISECOND)
 
+static void
+virLockManagerSetStillHas(virLockManager *man, const char *holder, GError **error)
+{
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
+                "process %d of guest '%s' still has %s", (int)man->pid, man->name, holder);
+}
+
+/* Time that runs out during a question does not undo what the last answer said: @holder, or
+ * NULL before the first. Takes @why. */
+static void
+virLockManagerShutdownFail(virLockManager *man, const char *holder, GError *why,
+                           GError **error)
+{
+    if (!holder || !g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT)) {
+        g_propagate_error(error, why);
+        return;
+    }
+    g_error_free(why);
+    virLockManagerSetStillHas(man, holder, error);
+}
+
 static gboolean
 virLockManagerShutdownPause(virLockManager *man, const virLockWait *wait,
                             const char *holder, GError **error)
@@ -474,9 +495,7 @@ virLockManagerShutdownPause(virLockManager *man, const virLockWait *wait,
         return FALSE;
     }
     if (g_get_monotonic_time() + SHUTDOWN_POLL_USEC >= wait->deadlineUsec) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
-                    "process %d of guest '%s' still has %s", (int)man->pid, man->name,
-                    holder);
+        virLockManagerSetStillHas(man, holder, error);
         return FALSE;
     }
     g_usleep(SHUTDOWN_POLL_USEC);
@@ -504,14 +523,19 @@ virLockManagerLeaseNames(virLockManager *man, GPtrArray *leases)
 static gboolean
 virLockManagerAwaitChildGone(virLockManager *man, const virLockWait *wait, GError **error)
 {
+    g_autofree char *names = NULL;
+
     for (;;) {
         g_autoptr(GPtrArray) leases = NULL;
-        g_autofree char *names = NULL;
+        GError *why = NULL;
 
-        if (!virLockManagerInquireDriver(man, &leases, wait, error))
+        if (!virLockManagerInquireDriver(man, &leases, wait, &why)) {
+            virLockManagerShutdownFail(man, names, why, error);
             return FALSE;
+        }
         if (leases->len == 0)
             return TRUE;
+        g_free(names);
         names = virLockManagerLeaseNames(man, leases);
         if (!virLockManagerShutdownPause(man, wait, names, error))
             return FALSE;
@@ -530,14 +554,18 @@ virLockManagerAwaitFree(virLockManager *man, const virLockDriverResource *resour
                         const virLockWait *wait, GError **error)
 {
     const virLockDriver *driver = &man->plugin->driver;
+    gboolean ours = FALSE;
 
     for (;;) {
         GPtrArray *raw = NULL;
         g_autoptr(GPtrArray) owners = NULL;
-        gboolean ours = FALSE;
+        GError *why = NULL;
 
-        if (!driver->queryOwner(man->plugin->data, resource, &raw, wait, error))
+        if (!driver->queryOwner(man->plugin->data, resource, &raw, wait, &why)) {
+            virLockManagerShutdownFail(man, ours ? resource->label : NULL, why, error);
             return FALSE;
+        }
+        ours = FALSE;
         owners = virLockManagerAdoptArray(raw, sizeof(virLockOwner),
                                           (GDestroyNotify)virLockOwnerFree);
         for (guint i = 0; i < owners->len; i++)

@@ -512,7 +512,7 @@ testHolderKilled(void)
 
     expectOk(agentAsk(&alpha, "acquire\tweb"));
     /* Shutdown does not believe that a living child holds nothing */
-    expectCodeNaming(agentAsk(&alpha, "wait\t3000\t0\tshutdown\tweb"), "BUSY", key);
+    expectCodeNaming(agentAsk(&alpha, "wait\t1000\t0\tshutdown\tweb"), "BUSY", key);
     expectOk(agentAsk(&alpha, "kill\tweb"));
     expectOk(agentAsk(&alpha, "shutdown\tweb"));
     /* it was seen free: no patience is needed */

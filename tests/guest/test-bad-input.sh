@@ -86,7 +86,6 @@ hung_state() { host dead leasehold list --json | grep -q '"hung"'; }
 ok "a start whose disk does not answer is shown all the same" wait_until 10 hung_state
 must wait_until 20 [ -e "$images/hung.img.hung" ]
 must kill -TERM "$hung"
-given_up=$SECONDS
 
 # ---- before the host has joined ----------------------------------------------------------
 
@@ -239,8 +238,6 @@ ok "nothing is left" wait_until 3 nothing_left
 wait "$hung"
 is $? 1 "a cancelled start ends although its disk does not answer"
 like "$(<"$TEST_TMP/hung.log")" "cancelled.*does not return.*storage.*does not answer" "and says why"
-[ $((SECONDS - given_up)) -lt 25 ]
-is $? 0 "in bounded time"
 is "$(ls "$(host_dir dead)/run/guests")" "" "and leaves nothing"
 ok "the store is whole" host alpha leasehold store check
 diag "$output"

@@ -170,6 +170,37 @@ testDeadlineOfPlugin(void)
     plugin->driver.threadModel = VIR_LOCK_THREAD_PARALLEL;
 }
 
+static gboolean (*inquire)(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
+                           GError **error);
+static int questions;
+
+/* Answers once; then the time runs out during the question. */
+static gboolean
+inquireOnce(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
+            GError **error)
+{
+    if (questions++ == 0)
+        return inquire(objectData, leases, wait, error);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT, "no answer");
+    return FALSE;
+}
+
+/* What the child still has is told by the last answer, not lost with the next one. */
+static void
+testDeadlineOfShutdown(void)
+{
+    g_autoptr(virLockManager) man = heldManager();
+    g_autoptr(GError) error = NULL;
+
+    inquire = plugin->driver.inquire;
+    plugin->driver.inquire = inquireOnce;
+    g_assert_false(virLockManagerShutdown(man, NULL, &error));
+    plugin->driver.inquire = inquire;
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY);
+    g_assert_nonnull(strstr(error->message, "still has"));
+    g_assert_cmpint(questions, ==, 2);
+}
+
 static gpointer
 cancelSoon(gpointer data)
 {
@@ -244,6 +275,7 @@ main(int argc, char **argv)
     g_test_add_func("/threads/models", testModels);
     g_test_add_func("/threads/deadline-of-turn", testDeadlineOfTurn);
     g_test_add_func("/threads/deadline-of-plugin", testDeadlineOfPlugin);
+    g_test_add_func("/threads/deadline-of-shutdown", testDeadlineOfShutdown);
     g_test_add_func("/threads/cancel-of-turn", testCancelOfTurn);
     g_test_add_func("/threads/wait-is-complete", testWaitIsComplete);
     rc = g_test_run();
