@@ -163,7 +163,7 @@ def qemu_dies(lab, what, number):
     command = guest.begin(what)
     guest.steps.until(name_of(what, number))
     os.kill(guest.qemu, signal.SIGKILL)
-    wait_until(10, lambda: not alive(guest.qemu))
+    assert wait_until(60, lambda: not alive(guest.qemu))
     guest.steps.close()
     _, errors = command.communicate(timeout=90)
     gone = wait_until(30, lambda: not guest.alpha.state(guest.uuid))

@@ -134,7 +134,7 @@ def qemu_dies(lab, step):
         command = guest.detach()
     guest.steps.until(step)
     os.kill(guest.qemu, signal.SIGKILL)
-    wait_until(10, lambda: not alive(guest.qemu))
+    assert wait_until(60, lambda: not alive(guest.qemu))
     guest.steps.close()
     status, said = guest.ended(command)
     gone = wait_until(30, lambda: not guest.alpha.state(guest.uuid))

@@ -60,7 +60,7 @@ class Guest:
             tap.ok(done.returncode == 3 and "kill -KILL %d" % pid in done.stderr,
                    step + ": a supervisor that was stopped is not replaced", done.stderr)
         os.kill(pid, signal.SIGKILL)
-        wait_until(10, lambda: not alive(pid))
+        assert wait_until(60, lambda: not alive(pid))
         self.steps.close()
 
     def attach(self):

@@ -111,7 +111,14 @@ def process_state(pid):
 
 
 def alive(pid):
-    return process_state(pid) not in (None, "Z")
+    """A process that was killed is alive until its last thread is dead: one that waits for a busy
+    disk keeps all that the process has open."""
+    state = process_state(pid)
+    if state != "Z":
+        return state is not None
+    with contextlib.suppress(OSError):
+        return len(os.listdir("/proc/%d/task" % pid)) > 1
+    return False
 
 
 def children(pid):

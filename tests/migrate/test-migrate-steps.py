@@ -73,7 +73,7 @@ class Move:
         pids = host.qemu_pids() if what == "qemu" else host.pids("leasehold-supervisor")
         if pids:
             os.kill(min(pids), signal.SIGKILL)  # not its parked child
-            wait_until(10, lambda: not alive(min(pids)))
+            assert wait_until(60, lambda: not alive(min(pids)))
 
     def let_go(self):
         if self.target:
