@@ -59,7 +59,8 @@ static gboolean
 virBlockCheckReused(const virBlockNew *image, const char *what, GError **error)
 {
     g_autoptr(virImageChain) chain =
-        virImageChainRead(image->path, image->format, what, NULL, error);
+        virImageChainReadWithin(image->path, image->format,
+                                what, VIR_IMAGE_READ_SEC, error);
     const virImage *below = NULL;
 
     if (!chain)
@@ -104,7 +105,7 @@ virBlockReadFile(virBlockDisk *disk, const virBlockNew *image, const char *what,
 {
     const virDomainResource *top = virDomainDefFirstOfDisk(disk->obj->def, disk->target);
     g_autoptr(virImageChain) chain =
-        virImageChainRead(image->path, "raw", what, NULL, error);
+        virImageChainReadWithin(image->path, "raw", what, VIR_IMAGE_READ_SEC, error);
 
     if (!chain)
         return FALSE;

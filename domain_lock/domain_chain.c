@@ -153,21 +153,48 @@ virDomainNumberNodes(virDomainDisk *disk)
         ((virImage *)g_ptr_array_index(images, i))->node = numbers[i];
 }
 
+/* Takes @chain, which may be NULL with @error set. */
+static gboolean
+virDomainTakeChain(virDomainDef *def, virDomainDisk *disk, virImageChain *chain,
+                   GError **error)
+{
+    g_autofree char *what = g_strdup_printf("disk '%s'", disk->target);
+
+    virImageChainFree(disk->chain);
+    disk->chain = chain;
+    if (!chain || !virDomainCheckDiskChain(def, disk, what, error))
+        return FALSE;
+    virDomainNumberNodes(disk);
+    virDomainAddDiskResources(def, disk);
+    return TRUE;
+}
+
 static gboolean
 virDomainReadDisk(virDomainDef *def, virDomainDisk *disk, GCancellable *cancellable,
                   GError **error)
 {
     g_autofree char *what = g_strdup_printf("disk '%s'", disk->target);
 
-    g_clear_pointer(&disk->chain, virImageChainFree);
-    if (!disk->path)
+    if (!disk->path) {
+        g_clear_pointer(&disk->chain, virImageChainFree);
         return TRUE;
-    disk->chain = virImageChainRead(disk->path, disk->format, what, cancellable, error);
-    if (!disk->chain || !virDomainCheckDiskChain(def, disk, what, error))
-        return FALSE;
-    virDomainNumberNodes(disk);
-    virDomainAddDiskResources(def, disk);
-    return TRUE;
+    }
+    return virDomainTakeChain(
+        def, disk,
+        virImageChainRead(disk->path, disk->format, what, cancellable, error), error);
+}
+
+/* For a guest that runs, whose supervisor has more to do than to wait. */
+static gboolean
+virDomainReadHotDisk(virDomainDef *def, virDomainDisk *disk, GError **error)
+{
+    g_autofree char *what = g_strdup_printf("disk '%s'", disk->target);
+
+    return !disk->path ||
+           virDomainTakeChain(def, disk,
+                              virImageChainReadWithin(disk->path, disk->format, what,
+                                                      VIR_IMAGE_READ_SEC, error),
+                              error);
 }
 
 static gboolean
@@ -413,13 +440,12 @@ virDomainDefCompareChains(const char *target, const virImageChain *before,
 }
 
 gboolean
-virDomainDefReadDiskChain(virDomainDef *def, const char *target,
-                          GCancellable *cancellable, GError **error)
+virDomainDefReadDiskChain(virDomainDef *def, const char *target, GError **error)
 {
     virDomainDisk *disk = virDomainFindDisk(def, target);
     virImageChain *before = g_steal_pointer(&disk->chain);
     guint known = def->resources->len;
-    gboolean ok = virDomainReadDisk(def, disk, cancellable, error);
+    gboolean ok = virDomainReadHotDisk(def, disk, error);
 
     if (before) { /* what was found first stays: its leases are held, or not yet given up */
         ok = ok && virDomainDefCompareChains(target, before, disk->chain, error);

@@ -137,9 +137,9 @@ const char *virDomainDefAddDisk(virDomainDef *def, const char *xml,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Forgets the disk, and what it needs. */
 void virDomainDefRemoveDisk(virDomainDef *def, const char *target);
-/** ReadChains for one disk. A second call only compares: STALE, and the first result stays. */
+/** ReadChains for one disk. A second call only compares: STALE, and the first result stays.
+ * TIMEOUT: its storage does not answer. */
 gboolean virDomainDefReadDiskChain(virDomainDef *def, const char *target,
-                                   GCancellable *cancellable,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** QEMU's id of a disk; CONFIG names the disks that there are, UNSUPPORTED: as above. */
 const char *virDomainDefGetDiskId(const virDomainDef *def, const char *target,
@@ -189,10 +189,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainPlug, virDomainPlugFree)
 gboolean virDomainDefCheckRemovable(const virDomainDef *def, const char *target,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The images of a medium for this drive, with numbers that the present one does not have.
- * Changes nothing. */
+ * Changes nothing. TIMEOUT: its storage does not answer. */
 virImageChain *virDomainDefReadMedium(const virDomainDef *def, const char *target,
                                       const char *path, const char *format,
-                                      GCancellable *cancellable,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** STALE names what is new in the second one. */
 gboolean virDomainDefCompareChains(const char *target, const virImageChain *before,

@@ -65,7 +65,7 @@ virDomainCheckMedium(const virDomainDisk *disk, const char *path, const char *fo
 
 virImageChain *
 virDomainDefReadMedium(const virDomainDef *def, const char *target, const char *path,
-                       const char *format, GCancellable *cancellable, GError **error)
+                       const char *format, GError **error)
 {
     const virDomainDisk *disk = virDomainFindDisk(def, target);
     g_autofree char *what = g_strdup_printf("disk '%s'", target);
@@ -76,7 +76,7 @@ virDomainDefReadMedium(const virDomainDef *def, const char *target, const char *
 
     if (!virDomainCheckMedium(disk, path, format, error))
         return NULL;
-    chain = virImageChainRead(path, format, what, cancellable, error);
+    chain = virImageChainReadWithin(path, format, what, VIR_IMAGE_READ_SEC, error);
     if (!chain)
         return NULL;
     for (guint i = 0; i < chain->images->len; i++)

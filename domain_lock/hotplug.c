@@ -61,7 +61,7 @@ virAttachDescribe(virAttach *attach, GError **error)
 static gboolean
 virAttachReadChain(virAttach *attach, GError **error)
 {
-    return virDomainDefReadDiskChain(attach->obj->def, attach->target, NULL, error) &&
+    return virDomainDefReadDiskChain(attach->obj->def, attach->target, error) &&
            virDomainLockObjUpdateDescription(attach->obj, error);
 }
 

@@ -51,6 +51,12 @@ virImageChain *virImageChainNew(void);
 virImageChain *virImageChainRead(const char *path, const char *format, const char *what,
                                  GCancellable *cancellable,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** How long the images of a guest that runs are waited for. */
+#define VIR_IMAGE_READ_SEC 20
+/** The same, but TIMEOUT when the storage has not answered after @sec. */
+virImageChain *virImageChainReadWithin(const char *path, const char *format,
+                                       const char *what, guint sec,
+                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void virImageChainFree(virImageChain *chain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virImageChain, virImageChainFree)
 

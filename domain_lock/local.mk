@@ -77,6 +77,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/image_qcow2.c \
 	%D%/image_snapshots.c \
 	%D%/image_snapshots.h \
+	%D%/image_within.c \
 	%D%/job.c \
 	%D%/job.h \
 	%D%/leases.c \

@@ -87,7 +87,7 @@ static virImageChain *
 virMediaRead(virMedia *media, GError **error)
 {
     return virDomainDefReadMedium(media->obj->def, media->target, media->medium->path,
-                                  media->medium->format, NULL, error);
+                                  media->medium->format, error);
 }
 
 static gboolean

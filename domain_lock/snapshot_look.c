@@ -78,7 +78,7 @@ virSnapshotLookAddDisk(virSnapshotLook *look, virDomainDef *def, const char *tar
     GPtrArray *snapshots = NULL;
 
     if (!virDomainDefGetDiskChain(def, target) &&
-        !virDomainDefReadDiskChain(def, target, NULL, error))
+        !virDomainDefReadDiskChain(def, target, error))
         return FALSE;
     if (!virDomainDefGetDiskChain(def, target))
         return TRUE; /* no medium */
