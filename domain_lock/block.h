@@ -130,6 +130,8 @@ gboolean virBlockAudit(virDomainLockObj *obj, const virBlockDisk *disks, guint n
 /* --- block_settle.c --------------------------------------------------------------------------- */
 
 gboolean virBlockSettle(virBlockDisk *disk, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The image that QEMU has under this number, from the answer of virBlockNodes. */
+virImage *virBlockImageFrom(JsonNode *nodes, const char *target, guint number);
 
 /* --- block_run.c ------------------------------------------------------------------------------ */
 

@@ -199,7 +199,7 @@ virBlockSettle(virBlockDisk *disk, GError **error)
 
 /* --- after a supervisor died ------------------------------------------------------------------ */
 
-static virImage *
+virImage *
 virBlockImageFrom(JsonNode *nodes, const char *target, guint number)
 {
     g_autofree char *format = virBlockNodeName(target, number, "format");

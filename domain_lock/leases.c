@@ -7,8 +7,12 @@
  *   attach-lease:1 describe     detach-lease:1 look up
  *   attach-lease:2 acquire      detach-lease:2 release
  *   attach-lease:3 use record
+ *
+ * A supervisor that finds one of the two cut off undoes the first and finishes the second:
+ * the same lease is given up, and forgotten.
  */
 #include "audit.h"
+#include "codec.h"
 #include "plug.h"
 
 static gboolean
@@ -43,11 +47,23 @@ virLeasesRelease(virDomainLockObj *obj, virDomainResource *resource, GError **er
     return TRUE;
 }
 
+static void
+virLeasesJournal(virDomainLockObj *obj, const virDomainResource *resource)
+{
+    JsonObject *details = json_object_new();
+
+    json_object_set_string_member(details, "key", resource->path);
+    if (resource->lockspace)
+        json_object_set_string_member(details, "lockspace", resource->lockspace);
+    virDomainLockObjSetJournal(obj, details);
+}
+
 static gboolean
 virLeasesAttach(virDomainLockObj *obj, virDomainResource *resource, GError **error)
 {
     virLockWait wait = virPlugWait(VIR_PLUG_TAKE_USEC);
 
+    virLeasesJournal(obj, resource);
     virDomainLockObjSetStep(obj, "attach-lease", 2);
     if (!virDomainLockObjUpdateDescription(obj, error) ||
         !virLeasesAcquire(obj, resource, error)) {
@@ -78,7 +94,7 @@ virDomainLockTakeLease(virDomainLockObj *obj, const char *xml, GError **error)
 
     if (!virPlugCheckState(obj, "attach a lease to", error))
         return FALSE;
-    virDomainLockObjSetStep(obj, "attach-lease", 1);
+    virDomainLockObjPassStep(obj, "attach-lease", 1);
     resource = virDomainDefAddLease(obj->def, xml, &why);
     ok = resource && virLeasesAttach(obj, resource, &why);
     virDomainLockObjSetStep(obj, NULL, 0);
@@ -123,10 +139,11 @@ virDomainLockDropLease(virDomainLockObj *obj, const char *lockspace, const char 
 
     if (!virPlugCheckState(obj, "detach a lease from", error))
         return FALSE;
-    virDomainLockObjSetStep(obj, "detach-lease", 1);
+    virDomainLockObjPassStep(obj, "detach-lease", 1);
     resource = virDomainDefFindLease(obj->def, lockspace, key, &why);
     ok = resource && virLeasesCheckNotAlone(obj, &why);
     if (ok) {
+        virLeasesJournal(obj, resource);
         virDomainLockObjSetStep(obj, "detach-lease", 2);
         ok = virLeasesRelease(obj, resource, &why);
     }
@@ -138,4 +155,49 @@ virDomainLockDropLease(virDomainLockObj *obj, const char *lockspace, const char 
                                    "cannot detach lease '%s' from guest '%s': ", key,
                                    obj->status->info->name);
     return ok;
+}
+
+/* --- after a supervisor died ------------------------------------------------------------ */
+
+gboolean
+virDomainLockLeaseIsJournaled(JsonObject *journal, const virDomainResource *resource)
+{
+    return resource->type == VIR_LOCK_RESOURCE_LEASE &&
+           g_strcmp0(virDomainLockJsonString(journal, "key"), resource->path) == 0 &&
+           g_strcmp0(virDomainLockJsonString(journal, "lockspace"),
+                     resource->lockspace) == 0;
+}
+
+static gboolean
+virLeasesIsHeld(virDomainLockObj *obj, const virDomainResource *resource)
+{
+    g_autoptr(GPtrArray) leases = virLockManagerGetLeases(obj->man);
+
+    for (guint i = 0; i < leases->len; i++) {
+        const virLockLease *lease = g_ptr_array_index(leases, i);
+
+        if (lease->type == resource->type && lease->hold != VIR_LOCK_HOLD_NONE &&
+            g_strcmp0(lease->path, resource->path) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean
+virDomainLockLeaseRecover(virDomainLockObj *obj, JsonObject *journal, GError **error)
+{
+    GPtrArray *all = virDomainDefGetResources(obj->def);
+
+    for (guint i = 0; i < all->len; i++) {
+        virDomainResource *resource = g_ptr_array_index(all, i);
+
+        if (!virDomainLockLeaseIsJournaled(journal, resource))
+            continue;
+        if (virLeasesIsHeld(obj, resource))
+            return virLeasesRelease(obj, resource, error);
+        virDomainDefRemoveLease(obj->def, resource);
+        virDomainLockObjKeepDescription(obj);
+        return TRUE;
+    }
+    return TRUE; /* it was not described yet, or is not any more */
 }

@@ -82,6 +82,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/job.h \
 	%D%/leases.c \
 	%D%/media.c \
+	%D%/media_recover.c \
 	%D%/migrate.h \
 	%D%/migrate_back.c \
 	%D%/migrate_channel.c \

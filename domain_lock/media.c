@@ -16,6 +16,7 @@
  *
  * An eject goes from 1 to 8. Both media are needed, and both sets of leases held, as long as
  * QEMU may have either open; up to the swap all can be undone without losing the old one.
+ * The journal has what a later supervisor needs: media_recover.c.
  */
 #include "codec.h"
 #include "plug.h"
@@ -50,6 +51,30 @@ virMediaClear(virMedia *media)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virMedia, virMediaClear)
 
+/* --- the journal ------------------------------------------------------------------------ */
+
+/* The images by path, because their leases will be held and no description has them yet; and
+ * by the numbers of their nodes, uppermost first. */
+static void
+virMediaJournal(virMedia *media)
+{
+    JsonObject *details = json_object_new();
+    JsonArray *images = json_array_new(), *nodes = json_array_new();
+
+    json_object_set_string_member(details, "target", media->target);
+    for (guint i = 0; media->chain && i < media->chain->images->len; i++) {
+        const virImage *image = g_ptr_array_index(media->chain->images, i);
+
+        json_array_add_string_element(images, image->path);
+        if (image->dataFile)
+            json_array_add_string_element(images, image->dataFile);
+        json_array_add_int_element(nodes, image->node);
+    }
+    json_object_set_array_member(details, "images", images);
+    json_object_set_array_member(details, "nodes", nodes);
+    virDomainLockObjSetJournal(media->obj, details);
+}
+
 /* --- the new medium --------------------------------------------------------------------- */
 
 static gboolean
@@ -63,6 +88,7 @@ virMediaLookUp(virMedia *media, GError **error)
         return FALSE;
     media->id = virDomainDefGetDiskId(obj->def, media->target, error);
     media->had = virPlugResources(obj, media->target);
+    virMediaJournal(media);
     chain = virDomainDefGetDiskChain(obj->def, media->target);
     if (!chain)
         return TRUE;
@@ -94,10 +120,12 @@ static gboolean
 virMediaReadChain(virMedia *media, GError **error)
 {
     media->chain = virMediaRead(media, error);
-    if (media->chain)
-        media->same = virMediaIsSame(
-            virDomainDefGetDiskChain(media->obj->def, media->target), media->chain);
-    return media->chain != NULL;
+    if (!media->chain)
+        return FALSE;
+    virMediaJournal(media);
+    media->same = virMediaIsSame(virDomainDefGetDiskChain(media->obj->def, media->target),
+                                 media->chain);
+    return TRUE;
 }
 
 static gboolean
@@ -329,12 +357,23 @@ virMediaRelease(virMedia *media, GError **error)
 
 #define MEDIA_FIRST_OF_NEW 2
 #define MEDIA_TRAY 8
-#define MEDIA_SWAP 9
 
-static gboolean (*const mediaSteps[])(virMedia *media, GError **error) = {
-    virMediaLookUp,     virMediaReadChain, virMediaTakeLeases, virMediaReadChainAgain,
-    virMediaAdvanceUse, virMediaAddNodes,  virMediaAudit,      virMediaOpenTray,
-    virMediaSwap,       virMediaDropNodes, virMediaRelease,
+static const struct {
+    gboolean (*run)(virMedia *media, GError **error);
+    /* how the journal hears of it: Pass where nothing outside changes */
+    void (*enter)(virDomainLockObj *obj, const char *sequence, guint number);
+} mediaSteps[] = {
+    {virMediaLookUp, virDomainLockObjPassStep},
+    {virMediaReadChain, virDomainLockObjPassStep},
+    {virMediaTakeLeases, virDomainLockObjSetStep},
+    {virMediaReadChainAgain, virDomainLockObjPassStep},
+    {virMediaAdvanceUse, virDomainLockObjSetStep},
+    {virMediaAddNodes, virDomainLockObjSetStep},
+    {virMediaAudit, virDomainLockObjPassStep},
+    {virMediaOpenTray, virDomainLockObjSetStep},
+    {virMediaSwap, virDomainLockObjSetStep},
+    {virMediaDropNodes, virDomainLockObjSetStep},
+    {virMediaRelease, virDomainLockObjSetStep},
 };
 
 static gboolean
@@ -343,7 +382,7 @@ virMediaFail(virMedia *media, guint step, GError *why, GError **error)
     const char *name = media->obj->status->info->name;
 
     virDomainLockObjSetStep(media->obj, NULL, 0);
-    if (step > MEDIA_SWAP) {
+    if (step > VIR_MEDIA_SWAP) {
         why->code = VIR_LOCK_ERROR_INDETERMINATE;
         g_propagate_prefixed_error(error, why,
                                    "guest '%s' has another medium in drive '%s', but the "
@@ -384,8 +423,8 @@ virDomainLockMedia(virDomainLockObj *obj, const char *target,
     for (guint step = 1; step <= G_N_ELEMENTS(mediaSteps); step++) {
         if (!medium->path && step >= MEDIA_FIRST_OF_NEW && step < MEDIA_TRAY)
             continue;
-        virDomainLockObjSetStep(obj, "media", step);
-        if (!mediaSteps[step - 1](&media, &why) ||
+        mediaSteps[step - 1].enter(obj, "media", step);
+        if (!mediaSteps[step - 1].run(&media, &why) ||
             (media.same && !virMediaIsDone(&media, &why)))
             return virMediaFail(&media, step, why, error);
         if (media.same)

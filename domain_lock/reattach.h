@@ -10,8 +10,9 @@
  *     the end forgets both.
  *  2. Leases are taken before, and given up after, what needs them, so that at any moment the
  *     set that is held covers what QEMU has open. Every image has to be in the description, or
- *     among the leases of state.json (virDomainLockObjUpdateLeases, then SetStep), before its
- *     lease is taken: a lease alone does not tell its image.
+ *     among the leases of state.json (virDomainLockObjUpdateLeases, then SetStep), or in the
+ *     array "images" of the journal, before its lease is taken: a lease alone does not tell its
+ *     image.
  *  3. Its row in the table of recover.c: a function that looks at what QEMU has, and finishes
  *     or undoes. It runs when all that QEMU has open is known to be covered, and may be called
  *     again after a crash of its own: whatever it does it must find done the second time.

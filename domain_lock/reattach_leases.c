@@ -251,30 +251,43 @@ virReattachRegister(virReattach *re, GPtrArray *missing, GError **error)
         if (!virReattachIsHeld(re, resource, &held, error) ||
             (held && !virReattachRegisterHeld(re, resource, error)))
             return FALSE;
-        if (!held && virReattachIsUsed(re, resource))
+        if (!held && virReattachIsUsed(re, resource) &&
+            !virDomainLockLeaseIsJournaled(re->obj->status->journal, resource))
             g_ptr_array_add(missing, resource);
     }
     return TRUE;
 }
 
-/* The image that this lease stands for: one that was recorded, or that QEMU has open. */
+static gboolean
+virReattachIsOf(const virReattach *re, const virLockLease *held, const char *path)
+{
+    g_autofree char *name = virLockManagerResourceName(
+        re->obj->config, VIR_LOCK_RESOURCE_DISK, path, NULL, NULL);
+
+    return g_strcmp0(name, held->name) == 0;
+}
+
+/* The image that this lease stands for: one that QEMU has open, that was recorded, or that the
+ * journal names. */
 static const char *
 virReattachImageOf(const virReattach *re, const virLockLease *held)
 {
     const virLockLease *recorded = virReattachFind(re->recorded, held->name);
+    JsonArray *images = virDomainLockJsonArray(re->obj->status->journal, "images");
 
-    for (guint i = 0; i <= re->open->len; i++) {
-        const char *path = NULL;
-        g_autofree char *name = NULL;
+    for (guint i = 0; i < re->open->len; i++) {
+        const virAuditFile *file = g_ptr_array_index(re->open, i);
 
-        if (i < re->open->len)
-            path = ((virAuditFile *)g_ptr_array_index(re->open, i))->path;
-        else if (recorded && recorded->type == VIR_LOCK_RESOURCE_DISK)
-            path = recorded->path;
-        if (path)
-            name = virLockManagerResourceName(re->obj->config, VIR_LOCK_RESOURCE_DISK,
-                                              path, NULL, NULL);
-        if (g_strcmp0(name, held->name) == 0)
+        if (virReattachIsOf(re, held, file->path))
+            return file->path;
+    }
+    if (recorded && recorded->type == VIR_LOCK_RESOURCE_DISK &&
+        virReattachIsOf(re, held, recorded->path))
+        return recorded->path;
+    for (guint i = 0; images && i < json_array_get_length(images); i++) {
+        const char *path = json_array_get_string_element(images, i);
+
+        if (path && virReattachIsOf(re, held, path))
             return path;
     }
     return NULL;

@@ -61,6 +61,27 @@ virRecoverSnapshot(virReattach *re, guint step, JsonObject *details, GError **er
     return TRUE;
 }
 
+/* Before the swap it is undone, then finished; either way the drive has one medium or none. */
+static gboolean
+virRecoverMedia(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    if (!virDomainLockMediaRecover(re->obj, step, details, error))
+        return FALSE;
+    virReattachNote(re, "'%s' was interrupted; the drive has what is described",
+                    re->obj->status->step);
+    return TRUE;
+}
+
+static gboolean
+virRecoverLease(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    if (!virDomainLockLeaseRecover(re->obj, details, error))
+        return FALSE;
+    virReattachNote(re, "'%s' was interrupted; the guest does not have the lease",
+                    re->obj->status->step);
+    return TRUE;
+}
+
 /* The end is begun again: virDomainLockReattachFollow. */
 static gboolean
 virRecoverEnd(virReattach *re, guint step, JsonObject *details, GError **error)
@@ -110,6 +131,8 @@ static const virRecovery recoveries[] = {
     {"detach", virRecoverNothing},  {"end", virRecoverEnd},
     {"snapshot", virRecoverBlocks}, {"commit", virRecoverBlocks},
     {"pull", virRecoverBlocks},     {"copy", virRecoverBlocks},
+    {"media", virRecoverMedia},     {"attach-lease", virRecoverLease},
+    {"detach-lease", virRecoverLease},
     {"save", virRecoverSave},       {"restore", virRecoverRestore},
     {"migrate", virRecoverMigrate}, {"incoming", virMigrateInRecover},
     {"settle", virRecoverNothing},

@@ -227,6 +227,11 @@ typedef struct _virDomainLockMedium {
 gboolean virDomainLockMedia(virDomainLockObj *obj, const char *target,
                             const virDomainLockMedium *medium,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The step of "media" from which on it is finished by a later supervisor, not undone. */
+#define VIR_MEDIA_SWAP 9
+/** For a supervisor that finds the sequence cut off at @step. */
+gboolean virDomainLockMediaRecover(virDomainLockObj *obj, guint step, JsonObject *journal,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** One more <lease> element; a failure undoes all. */
 gboolean virDomainLockTakeLease(virDomainLockObj *obj, const char *xml,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -234,6 +239,12 @@ gboolean virDomainLockTakeLease(virDomainLockObj *obj, const char *xml,
 gboolean virDomainLockDropLease(virDomainLockObj *obj, const char *lockspace,
                                 const char *key,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** For a supervisor that finds one of the two cut off: the lease is given up, and forgotten. */
+gboolean virDomainLockLeaseRecover(virDomainLockObj *obj, JsonObject *journal,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Is it the one that was on its way? It may be described and not held. */
+gboolean virDomainLockLeaseIsJournaled(JsonObject *journal,
+                                       const virDomainResource *resource);
 /** Has QEMU anything open that no lease covers? */
 gboolean virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-reattach-steps.py: the supervisor is killed at each numbered step of a start, of an
-attach and a detach of a disk, of an end, and of the re-attach itself. The next one takes the
+attach and a detach of a disk or of an explicit lease, of a change of medium, of an end, and of
+the re-attach itself. The next one takes the
 guest up, and then what is held is what is used: QEMU has an image open if and only if the other
 host finds its lease held, and the guest goes on.
 
@@ -13,19 +14,24 @@ test-reattach-steps-all.py runs every step; this one a subset that takes seconds
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from lab import Lab, Steps, Tap, alive, has_open, requires, wait_until  # noqa: E402
+from qmp import Monitor  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
 tap = Tap()
 # also stopped before it is killed: a supervisor that hangs is not replaced
+DRIVE = ("<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>%s"
+         "<target dev='hdc' bus='ide'/><readonly/></disk>")
 STOPPED = ("start:8", "attach:6")
 SUBSET = ("start:4", "start:7", "start:8", "start:9", "attach:3", "attach:6", "attach:8",
-          "detach:2", "detach:3", "end:1", "end:2", "reattach:5", "reattach:7")
+          "detach:2", "detach:3", "media:3", "media:6", "media:10", "swap:9", "eject:9",
+          "attach-lease:2", "attach-lease:3", "detach-lease:2", "end:1", "end:2", "reattach:5", "reattach:7")
 
 
 class Guest:
@@ -39,6 +45,13 @@ class Guest:
         with open(self.image, "wb") as file:
             file.truncate(1 << 20)
         self.xml, self.uuid = lab.domain(name, self.disk)
+
+    def describe_drive(self, medium=None):
+        with open(self.xml) as file:
+            text = file.read()
+        source = "<source file='%s'/>" % medium if medium else ""
+        with open(self.xml, "w") as file:
+            file.write(text.replace("</devices>", DRIVE % source + "</devices>"))
 
     def start(self, until=None):
         """Runs to step @until, or to the end."""
@@ -62,6 +75,17 @@ class Guest:
         os.kill(pid, signal.SIGKILL)
         assert wait_until(60, lambda: not alive(pid))
         self.steps.close()
+
+    def take_out(self, target):
+        """What the drive has, behind the back of everybody."""
+        monitor = Monitor(os.path.join(self.alpha.run_dir, "guests", self.uuid, "qmp"))
+        drives = monitor.command("query-block")["return"]
+        drive = next(one for one in drives
+                     if one.get("inserted", {}).get("node-name", "").startswith(target))
+        answer = monitor.command(json.dumps({"execute": "blockdev-remove-medium",
+                                             "arguments": {"id": drive["qdev"]}}))
+        assert answer == {"return": {}}, answer
+        monitor.sock.close()
 
     def attach(self):
         return self.alpha.leasehold("attach", self.name)
@@ -157,6 +181,71 @@ def unplug(lab, step):
     guest.end()
 
 
+def medium(lab, step):
+    """A disc takes the place of another, or the drive is emptied."""
+    sequence, number = step.split(":")
+    guest = Guest(lab, "m" + sequence[0] + number)
+    old, new = guest.image, lab.file(guest.name + "-new.iso")
+    with open(new, "wb") as file:
+        file.truncate(1 << 20)
+    guest.describe_drive(old)
+    guest.start()
+    what = "--eject" if sequence == "eject" else new
+    command = guest.alpha.popen("change-media", guest.name, "hdc", what)
+    guest.steps.until("media:" + number)
+    guest.kill_supervisor(step)
+    command.communicate(timeout=60)
+    if sequence == "swap":  # in the middle of the step
+        guest.take_out("hdc")
+    done = guest.attach()
+    finished = int(number) > 9 or sequence == "swap"
+    expected = [] if finished and what != new else [new if finished else old]
+    held = [image for image in (old, new) if guest.owners(image)]
+    said = re.findall("<source file=\"([^\"]*)\"",
+                      guest.alpha.leasehold("show", guest.name, "--xml").stdout)
+    tap.ok(done.returncode == 0 and guest.held_is_used(old, new) and held == expected and
+           said == [guest.disk] + expected,
+           "%s: the medium is %s, and described so" % (step, "new" if finished else "old"),
+           done.stderr, held, said, guest.events())
+    for image in (new, old):
+        done = guest.alpha.leasehold("change-media", guest.name, "hdc", image)
+        tap.ok(done.returncode == 0 and guest.held_is_used(old, new) and guest.owners(image),
+               "%s: %s goes in" % (step, os.path.basename(image)), done.stderr)
+    tap.ok(guest.runs(), step + ": the guest runs")
+    guest.end()
+
+
+def lease(lab, step):
+    """An explicit lease: a cut attach is undone, a cut detach finished."""
+    guest = Guest(lab, step[0] + "l" + step[-1])
+    key = "key-of-" + guest.name
+    guest.start()
+    if step.startswith("detach"):
+        command = guest.alpha.popen("attach-lease", guest.name, "--key", key)
+        guest.steps.until("attach-lease:3")
+        guest.steps.go()
+        assert command.wait(60) == 0
+        command = guest.alpha.popen("detach-lease", guest.name, key)
+    else:
+        command = guest.alpha.popen("attach-lease", guest.name, "--key", key)
+    guest.steps.until(step)
+    guest.kill_supervisor(step)
+    command.communicate(timeout=60)
+    done = guest.attach()
+    kept = step == "detach-lease:1"
+    tap.ok(done.returncode == 0 and bool(guest.owners(key)) == kept and guest.held_is_used() and
+           guest.runs() and
+           (key in guest.alpha.leasehold("show", guest.name, "--xml").stdout) == kept,
+           step + ": the lease is " + ("held" if kept else "free"), done.stderr, guest.owners(key),
+           guest.events())
+    if not kept:
+        done = guest.alpha.leasehold("attach-lease", guest.name, "--key", key)
+        tap.ok(done.returncode == 0 and guest.owners(key), step + ": it can be taken", done.stderr)
+    done = guest.alpha.leasehold("detach-lease", guest.name, key)
+    tap.ok(done.returncode == 0 and not guest.owners(key), step + ": and given up", done.stderr)
+    guest.end()
+
+
 def ending(lab, step):
     guest = Guest(lab, "e" + step[4:])
     guest.start()
@@ -195,6 +284,10 @@ def main():
         cases = [(start, "start:%d" % n) for n in range(1, 10)]
         cases += [(plug, "attach:%d" % n) for n in range(1, 9)]
         cases += [(unplug, "detach:%d" % n) for n in range(1, 5)]
+        cases += [(medium, "media:%d" % n) for n in range(1, 12)]
+        cases += [(medium, "eject:%d" % n) for n in (1, 8, 9, 10, 11)] + [(medium, "swap:9")]
+        cases += [(lease, "attach-lease:%d" % n) for n in range(1, 4)]
+        cases += [(lease, "detach-lease:%d" % n) for n in range(1, 3)]
         cases += [(ending, "end:%d" % n) for n in range(1, 5)]
         cases += [(again, "reattach:%d" % n) for n in range(1, 10)]
         every = os.environ.get("TEST_REATTACH_ALL") == "1"
