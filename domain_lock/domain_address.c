@@ -152,6 +152,55 @@ virDomainCanPlug(const virDomainDisk *disk, GError **error)
     return FALSE;
 }
 
+static gboolean
+virDomainDriveIsTaken(const virDomainDef *def, const virDomainAddress *place)
+{
+    for (guint i = 0; i < def->disks->len; i++) {
+        const virDomainDisk *disk = g_ptr_array_index(def->disks, i);
+        const virDomainAddress *a = &disk->dev.address;
+
+        if (disk->bus == VIR_DOMAIN_DISK_BUS_SCSI &&
+            a->type == VIR_DOMAIN_ADDRESS_DRIVE && a->controller == place->controller &&
+            a->bus == place->bus && a->target == place->target && a->unit == place->unit)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Guests look no further without being told to. */
+#define DOMAIN_HOT_UNITS 256
+
+/* Controllers do not come to a running guest, so the disk goes where there is room: a
+ * virtio-scsi controller has more units than the name of a disk tells. */
+static void
+virDomainFindHotUnit(const virDomainDef *def, virDomainDisk *disk)
+{
+    guint index = (guint)virDomainDiskIndex(disk->target);
+    guint perController = virDomainDiskPlaces[VIR_DOMAIN_DISK_BUS_SCSI].perController;
+    const virDomainAddress usual = {.controller = index / perController,
+                                    .unit = index % perController};
+
+    if (disk->dev.address.type != VIR_DOMAIN_ADDRESS_NONE ||
+        (virDomainFindController(def, "scsi", usual.controller) &&
+         !virDomainDriveIsTaken(def, &usual)))
+        return;
+    for (guint i = 0; i < def->controllers->len; i++) {
+        const virDomainController *controller = g_ptr_array_index(def->controllers, i);
+        virDomainAddress place = {.type = VIR_DOMAIN_ADDRESS_DRIVE,
+                                  .controller = controller->index};
+
+        if (!g_str_equal(controller->type, "scsi") ||
+            !g_str_has_prefix(controller->model, "virtio"))
+            continue;
+        for (place.unit = 0; place.unit < DOMAIN_HOT_UNITS; place.unit++) {
+            if (virDomainDriveIsTaken(def, &place))
+                continue;
+            disk->dev.address = place;
+            return;
+        }
+    }
+}
+
 gboolean
 virDomainPlaceHotDisk(virDomainDef *def, virDomainDisk *disk, GError **error)
 {
@@ -160,6 +209,8 @@ virDomainPlaceHotDisk(virDomainDef *def, virDomainDisk *disk, GError **error)
 
     if (!virDomainCanPlug(disk, error))
         return FALSE;
+    if (disk->bus == VIR_DOMAIN_DISK_BUS_SCSI)
+        virDomainFindHotUnit(def, disk);
     placed = virDomainPlaceDisks(def, error);
     missing = def->controllers->len > controllers;
     g_ptr_array_set_size(def->controllers, (gint)controllers);

@@ -125,6 +125,8 @@ virControlGetProperty(GDBusConnection *connection, const char *sender, const cha
     g_autoptr(virDomainLockInfo) info =
         virDomainLockObjGetInfo(virSupervisorGetObj(control->sup));
 
+    if (!info->job) /* a short one is known to those who ask, but not signalled or saved */
+        info->job = g_strdup(virSupervisorGetJobName(control->sup));
     return virDomainLockInfoGetProperty(info, property);
 }
 

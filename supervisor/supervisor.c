@@ -558,6 +558,12 @@ virSupervisorAddJobOf(virSupervisor *sup, const virSupervisorJob *job)
     virSupervisorJobsAdd(sup->jobs, job);
 }
 
+const char *
+virSupervisorGetJobName(virSupervisor *sup)
+{
+    return virSupervisorJobsCurrent(sup->jobs);
+}
+
 /* Nothing to do: the memory of the last job goes back to the kernel; and if we were told to
  * go, we go. */
 static void

@@ -31,6 +31,8 @@ void virSupervisorAddJob(virSupervisor *sup, const char *name, virSupervisorJobF
                          virSupervisorJobDone done, gpointer data);
 /** A job of our own, which waits as long as it takes. */
 void virSupervisorAddJobOf(virSupervisor *sup, const virSupervisorJob *job);
+/** The job that runs now, or NULL. */
+const char *virSupervisorGetJobName(virSupervisor *sup);
 /** Kills QEMU at once; a start that runs is cancelled. The end follows. */
 gboolean virSupervisorDestroy(virSupervisor *sup, guint flags,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -6,6 +6,7 @@ guest_tests = \
 	%D%/test-blockjobs-steps.py \
 	%D%/test-crash-start.py \
 	%D%/test-hotplug.py \
+	%D%/test-hotplug-faults.py \
 	%D%/test-hotplug-random.py \
 	%D%/test-hotplug-steps.py \
 	%D%/test-linux-power.sh \
