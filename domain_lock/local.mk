@@ -90,8 +90,11 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/migrate_check.c \
 	%D%/migrate_in.c \
 	%D%/migrate_out.c \
+	%D%/migrate_port.c \
 	%D%/migrate_priv.h \
 	%D%/migrate_stream.c \
+	%D%/migrate_tls.c \
+	%D%/migrate_tls.h \
 	%D%/object.c \
 	%D%/object.h \
 	%D%/plug.c \

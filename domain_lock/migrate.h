@@ -21,6 +21,9 @@ typedef struct _virMigrateParams {
     guint timeoutSec; /* give up when the memory is not there by then; 0: never */
 } virMigrateParams;
 
+/** Whether the memory comes over connections beside the main one. */
+gboolean virMigrateParamsIsParallel(const virMigrateParams *params);
+
 /** virMigrateOut: the source's side of one migration. */
 typedef struct _virMigrateOut {
     virDomainLockObj *obj;
@@ -75,6 +78,8 @@ typedef struct _virMigrateIn {
     virMigrateParams params;
 
     virUndo *undo; /* between the two halves */
+    guint16 port;         /* where the memory arrives; 0: not open, or closed again */
+    guint64 listenSerial; /* of QEMU's events, before it listened */
     char *cookie;  /* the source's word; NULL: not yet */
     gboolean run;  /* it is to run here */
 } virMigrateIn;
@@ -148,5 +153,10 @@ void virMigrateStreamAwait(virDomainLockObj *obj, guint64 serial, gint64 deadlin
 /** Listens on @address (a free port); the URI for the source; g_free. */
 char *virMigrateStreamListen(virDomainLockObj *obj, const char *address,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The port of such a URI; 0 if it has none. */
+guint16 virMigrateStreamPort(const char *uri);
+/** TRUE when all connections of the stream are there, and have shown that they know the key:
+ * QEMU has said so since @serial. */
+gboolean virMigrateStreamHasBegun(virDomainLockObj *obj, guint64 serial);
 
 #endif

@@ -14,6 +14,7 @@
 #include "audit.h"
 #include "common/fd.h"
 #include "migrate.h"
+#include "migrate_tls.h"
 #include "reattach.h"
 #include "sequence.h"
 #include "spec.h"
@@ -26,6 +27,8 @@
 /* The word comes when the source's QEMU has sent everything: what is left is to read it. */
 #define IN_LOAD_USEC (30 * G_USEC_PER_SEC)
 #define IN_POLL_USEC (G_USEC_PER_SEC / 2)
+/* How soon the port is closed when the stream has begun. */
+#define IN_BEGUN_USEC (G_USEC_PER_SEC / 10)
 #define IN_TAKE_USEC (20 * G_USEC_PER_SEC)
 #define IN_CONT_ATTEMPTS 20
 #define IN_CONT_NAP_USEC 100000
@@ -158,12 +161,19 @@ virIncomingListen(virIncoming *incoming, GError **error)
     g_autofree char *key = address ? virMigrateStreamNewKey(error) : NULL;
     g_autofree char *uri = NULL;
     g_autoptr(JsonObject) reserved = NULL;
+    int rc;
 
     if (!key || !virMigrateStreamSetUp(obj, &in->params, key, TRUE, error))
         return FALSE;
+    in->listenSerial = obj->guest->ops->eventSerial(obj->guest);
     uri = virMigrateStreamListen(obj, address, error);
     if (!uri)
         return FALSE;
+    in->port = virMigrateStreamPort(uri);
+    rc = virMigratePortGuard(obj, in->port, virMigrateParamsIsParallel(&in->params));
+    if (rc != 0)
+        g_message("a stranger who connects to port %u and says nothing can hold the guest up: %s",
+                  in->port, g_strerror(rc));
     reserved = virMigrateMessageNew("reserved");
     json_object_set_string_member(reserved, "host", obj->status->info->hostName);
     json_object_set_string_member(reserved, "uri", uri);
@@ -190,15 +200,57 @@ virIncomingTakeWord(virMigrateIn *in, JsonObject *message, GError **error)
     return TRUE;
 }
 
+/* Who connects from now on is not the source, and nobody needs the key any more. */
+static void
+virIncomingShut(virIncoming *incoming)
+{
+    virDomainLockObj *obj = incoming->start.obj;
+    virMigrateIn *in = incoming->in;
+    int rc;
+
+    if (in->port == 0 || !virMigrateStreamHasBegun(obj, in->listenSerial))
+        return;
+    virMigrateTlsForget(obj);
+    rc = virMigratePortClose(obj, in->port);
+    if (rc != 0)
+        g_message("port %u stays open until the guest's memory has arrived: %s", in->port,
+                  g_strerror(rc));
+    in->port = 0;
+}
+
+/* The source's next message. Meanwhile the stream begins. */
+static JsonObject *
+virIncomingHear(virIncoming *incoming, GError **error)
+{
+    virMigrateIn *in = incoming->in;
+    gint64 deadline = g_get_monotonic_time() + IN_SILENCE_USEC;
+
+    for (;;) {
+        gint64 now = g_get_monotonic_time();
+        gint64 until = in->port != 0 ? MIN(now + IN_BEGUN_USEC, deadline) : deadline;
+        GError *why = NULL;
+        JsonObject *message = virMigrateChannelReceive(
+            in->channel, until, incoming->start.wait->cancellable, &why);
+
+        if (message)
+            return message;
+        if (until == deadline ||
+            !g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT)) {
+            g_propagate_error(error, why);
+            return NULL;
+        }
+        g_error_free(why);
+        virIncomingShut(incoming);
+    }
+}
+
 static gboolean
 virIncomingAwaitWord(virIncoming *incoming, GError **error)
 {
     virMigrateIn *in = incoming->in;
 
     while (!in->cookie) {
-        g_autoptr(JsonObject) message = virMigrateChannelReceive(
-            in->channel, g_get_monotonic_time() + IN_SILENCE_USEC,
-            incoming->start.wait->cancellable, error);
+        g_autoptr(JsonObject) message = virIncomingHear(incoming, error);
         const char *type = message ? virMigrateMessageType(message) : "";
 
         if (!message) {

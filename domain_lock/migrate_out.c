@@ -20,6 +20,8 @@
 /* Of nothing but a message, one sector and QEMU's cont. */
 #define OUT_HEAR_USEC (10 * G_USEC_PER_SEC)
 #define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
+/* Connecting, and TLS's handshake. */
+#define OUT_CONNECT_USEC (30 * G_USEC_PER_SEC)
 
 virMigrateOut *
 virMigrateOutNew(virDomainLockObj *obj, virMigrateChannel *channel, const char *host)
@@ -210,6 +212,19 @@ virOutHasFailed(const virMigrateProgress *progress, GError **error)
     return TRUE;
 }
 
+/* Whoever answers there may never say anything. */
+static gboolean
+virOutIsConnecting(const virMigrateProgress *progress, gint64 beganUsec, GError **error)
+{
+    if (!g_str_equal(progress->status, "setup") ||
+        g_get_monotonic_time() - beganUsec < OUT_CONNECT_USEC)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                "the connection for its memory did not come about within %d s",
+                (int)(OUT_CONNECT_USEC / G_USEC_PER_SEC));
+    return FALSE;
+}
+
 static gboolean
 virOutStream(virMigrateOut *out, GError **error)
 {
@@ -219,6 +234,7 @@ virOutStream(virMigrateOut *out, GError **error)
                                 out->params.timeoutSec * (gint64)G_USEC_PER_SEC
                           : G_MAXINT64;
     g_auto(virMigrateProgress) progress = {0};
+    gint64 began = g_get_monotonic_time();
     gint64 said = 0;
 
     for (;;) {
@@ -228,8 +244,9 @@ virOutStream(virMigrateOut *out, GError **error)
             return FALSE;
         if (g_str_equal(progress.status, "completed"))
             return TRUE;
-        if (virOutHasFailed(&progress, error) || !virOutMayGoOn(out, deadline, error) ||
-            !virOutSayAlive(out, &said, error))
+        if (virOutHasFailed(&progress, error) ||
+            !virOutIsConnecting(&progress, began, error) ||
+            !virOutMayGoOn(out, deadline, error) || !virOutSayAlive(out, &said, error))
             return FALSE;
         virDomainLockJobProgress(obj, progress.totalBytes - progress.remainingBytes,
                                  progress.totalBytes);

@@ -2,43 +2,18 @@
 /*
  * migrate_stream.c: what both sides of a migration tell QEMU.
  *
- * The stream is TLS with a key that lives for one migration and travels over the channel, so
- * that nothing listens in the clear and no certificates are needed. QEMU reads it from
- * keys.psk in a folder; that is the guest's runtime folder, which only its user may enter.
- *
  * Every capability is set to a value, also to "off": an earlier attempt may have left it on.
  */
 #include "codec.h"
-#include "common/fd.h"
 #include "migrate.h"
+#include "migrate_tls.h"
 #include "sequence.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
-#define STREAM_TLS_ID "leasehold-migrate"
-#define STREAM_USER "leasehold"
-#define STREAM_KEY_FILE "keys.psk"
-#define STREAM_GROUP_FILE "dh-params.pem"
-#define STREAM_KEY_BYTES 32
 /* Not a limit: QEMU wants a number below SSIZE_MAX. */
 #define STREAM_NO_LIMIT (G_MAXINT64 / (1024 * 1024) * (1024 * 1024))
 #define STREAM_DOWNTIME_MSEC 300 /* QEMU's default, said so that an earlier attempt's goes */
 #define STREAM_CONNECTIONS 2
-
-/* ffdhe2048 of RFC 7919, a public constant. A QEMU that listens and finds no such file makes up
- * a group of its own, which takes seconds, now and then more than ten. */
-static const char streamGroup[] =
-    "-----BEGIN DH PARAMETERS-----\n"
-    "MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz\n"
-    "+8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a\n"
-    "87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7\n"
-    "YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi\n"
-    "7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD\n"
-    "ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==\n"
-    "-----END DH PARAMETERS-----\n";
 
 void
 virMigrateProgressClear(virMigrateProgress *progress)
@@ -55,98 +30,6 @@ virStreamCommand(virDomainLockObj *obj, const char *name, JsonObject *args, GErr
     return answer != NULL;
 }
 
-/* --- the key ------------------------------------------------------------------------ */
-
-char *
-virMigrateStreamNewKey(GError **error)
-{
-    guint8 bytes[STREAM_KEY_BYTES];
-    GString *key = g_string_sized_new(2 * sizeof(bytes));
-
-    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                    "the kernel gives no random numbers: %s", g_strerror(errno));
-        g_string_free(key, TRUE);
-        return NULL;
-    }
-    for (gsize i = 0; i < sizeof(bytes); i++)
-        g_string_append_printf(key, "%02x", bytes[i]);
-    explicit_bzero(bytes, sizeof(bytes));
-    return g_string_free(key, FALSE);
-}
-
-static gboolean
-virStreamWriteFile(virDomainLockObj *obj, const char *name, const char *text,
-                   GError **error)
-{
-    g_autofree char *path =
-        g_build_filename(virDomainLockRuntimeGetPath(obj->runtime), name, NULL);
-    g_auto(virFd) fd = -1;
-    int rc;
-
-    (void)unlink(path);
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    rc = fd < 0 ? errno : virFdWriteFull(fd, text, strlen(text));
-    if (rc == 0)
-        return TRUE;
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "cannot write '%s' for the migration: %s", path, g_strerror(rc));
-    return FALSE;
-}
-
-static void
-virStreamRemoveFile(virDomainLockObj *obj, const char *name)
-{
-    g_autofree char *path =
-        g_build_filename(virDomainLockRuntimeGetPath(obj->runtime), name, NULL);
-
-    (void)unlink(path);
-}
-
-static gboolean
-virStreamWriteKey(virDomainLockObj *obj, const char *key, GError **error)
-{
-    g_autofree char *line = g_strdup_printf("%s:%s\n", STREAM_USER, key);
-    gboolean ok = virStreamWriteFile(obj, STREAM_KEY_FILE, line, error);
-
-    explicit_bzero(line, strlen(line));
-    return ok;
-}
-
-static gboolean
-virStreamAddKey(virDomainLockObj *obj, const char *key, gboolean incoming, GError **error)
-{
-    g_autoptr(JsonObject) args = json_object_new();
-
-    if (!virStreamWriteKey(obj, key, error) ||
-        (incoming && !virStreamWriteFile(obj, STREAM_GROUP_FILE, streamGroup, error)))
-        return FALSE;
-    json_object_set_string_member(args, "qom-type", "tls-creds-psk");
-    json_object_set_string_member(args, "id", STREAM_TLS_ID);
-    json_object_set_string_member(args, "endpoint", incoming ? "server" : "client");
-    json_object_set_string_member(args, "dir",
-                                  virDomainLockRuntimeGetPath(obj->runtime));
-    if (!incoming)
-        json_object_set_string_member(args, "username", STREAM_USER);
-    return virStreamCommand(obj, "object-add", args, error);
-}
-
-void
-virMigrateStreamTearDown(virDomainLockObj *obj)
-{
-    g_autoptr(JsonObject) id = json_object_new();
-    g_autoptr(JsonObject) none = json_object_new();
-    g_autoptr(GError) why = NULL;
-
-    virStreamRemoveFile(obj, STREAM_KEY_FILE);
-    virStreamRemoveFile(obj, STREAM_GROUP_FILE);
-    json_object_set_string_member(none, "tls-creds", "");
-    json_object_set_string_member(id, "id", STREAM_TLS_ID);
-    if (!virStreamCommand(obj, "migrate-set-parameters", none, &why) ||
-        !virStreamCommand(obj, "object-del", id, &why))
-        g_debug("the key of the migration stays known to QEMU: %s", why->message);
-}
-
 /* --- capabilities and parameters ---------------------------------------------------- */
 
 static void
@@ -160,8 +43,8 @@ virStreamCapability(JsonArray *list, const char *name, gboolean state)
 }
 
 /* zlib is the one compression that every QEMU has, and it needs multifd. */
-static gboolean
-virStreamIsParallel(const virMigrateParams *params)
+gboolean
+virMigrateParamsIsParallel(const virMigrateParams *params)
 {
     return params->connections > 0 ||
            (params->flags & VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED) != 0;
@@ -175,7 +58,7 @@ virStreamSetCapabilities(virDomainLockObj *obj, const virMigrateParams *params,
     JsonArray *list = json_array_new();
 
     virStreamCapability(list, "events", TRUE);
-    virStreamCapability(list, "multifd", virStreamIsParallel(params));
+    virStreamCapability(list, "multifd", virMigrateParamsIsParallel(params));
     if (incoming)
         virStreamCapability(list, "late-block-activate", TRUE);
     else
@@ -192,7 +75,7 @@ virStreamSetParameters(virDomainLockObj *obj, const virMigrateParams *params,
     g_autoptr(JsonObject) args = json_object_new();
     gboolean compressed = (params->flags & VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED) != 0;
 
-    json_object_set_string_member(args, "tls-creds", STREAM_TLS_ID);
+    json_object_set_string_member(args, "tls-creds", VIR_MIGRATE_TLS_ID);
     json_object_set_int_member(args, "multifd-channels",
                                params->connections > 0 ? params->connections
                                                        : STREAM_CONNECTIONS);
@@ -213,9 +96,21 @@ gboolean
 virMigrateStreamSetUp(virDomainLockObj *obj, const virMigrateParams *params,
                       const char *key, gboolean incoming, GError **error)
 {
-    return virStreamAddKey(obj, key, incoming, error) &&
+    return virMigrateTlsAdd(obj, key, incoming, error) &&
            virStreamSetCapabilities(obj, params, incoming, error) &&
            virStreamSetParameters(obj, params, incoming, error);
+}
+
+void
+virMigrateStreamTearDown(virDomainLockObj *obj)
+{
+    g_autoptr(JsonObject) none = json_object_new();
+    g_autoptr(GError) why = NULL;
+
+    json_object_set_string_member(none, "tls-creds", "");
+    if (!virStreamCommand(obj, "migrate-set-parameters", none, &why))
+        g_debug("QEMU's migration keeps its credentials: %s", why->message);
+    virMigrateTlsRemove(obj);
 }
 
 /* --- what QEMU says ----------------------------------------------------------------- */
@@ -298,4 +193,26 @@ virMigrateStreamListen(virDomainLockObj *obj, const char *address, GError **erro
         return NULL;
     port = virStreamFindPort(obj, error);
     return port ? virStreamUri(address, port) : NULL;
+}
+
+guint16
+virMigrateStreamPort(const char *uri)
+{
+    const char *colon = strrchr(uri, ':');
+    guint64 port = 0;
+
+    if (!colon || !g_ascii_string_to_unsigned(colon + 1, 10, 1, G_MAXUINT16, &port, NULL))
+        return 0;
+    return (guint16)port;
+}
+
+gboolean
+virMigrateStreamHasBegun(virDomainLockObj *obj, guint64 serial)
+{
+    const virDomainLockEventOf begun = {
+        .event = "MIGRATION", .key = "status", .value = "active", .since = serial};
+    g_autoptr(JsonNode) data = obj->guest->ops->waitEventOf(
+        obj->guest, &begun, g_get_monotonic_time(), NULL, NULL);
+
+    return data != NULL;
 }

@@ -8,6 +8,7 @@ The destination is started with the environment of its own host and nothing of t
 steps_of (host) gives it a LEASEHOLD_STEP_FD of its own.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -48,7 +49,8 @@ class RemoteSteps(Steps):
         return super().read()
 
     def close(self):
-        os.unlink(self.path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
         self.listener.close()
         if self.ours is not None:
             self.ours.close()

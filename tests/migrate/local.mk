@@ -3,6 +3,7 @@
 migrate_tests = \
 	%D%/test-migrate.py \
 	%D%/test-migrate-steps.py \
+	%D%/test-migrate-tls.py \
 	$(NULL)
 dist_check_SCRIPTS += $(migrate_tests) %D%/test-migrate-steps-all.py
 TESTS += $(migrate_tests)
