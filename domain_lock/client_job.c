@@ -175,7 +175,12 @@ virJobResult(virJobCall *call, GError **error)
 
     if (call->reply)
         return TRUE;
-    if (!call->silent)
+    if (!call->silent && g_error_matches(call->error, G_IO_ERROR, G_IO_ERROR_CLOSED))
+        why = g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
+                          "the supervisor of guest '%s' ended meanwhile, and what became "
+                          "of it is not known; 'leasehold attach %s' finishes or undoes it",
+                          call->dom->name, call->dom->name);
+    else if (!call->silent)
         why = virDomainLockErrorFromRemote(call->error);
     else
         why = g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,

@@ -110,10 +110,10 @@ virRecoverRestore(virReattach *re, guint step, JsonObject *details, GError **err
 {
     gboolean back = FALSE;
 
-    if (!virDomainLockRestoreRecover(re->obj, step, &back, re->wait, error))
+    if (!virDomainLockRestoreRecover(re->obj, step, details, &back, re->wait, error))
         return FALSE;
     if (back)
-        virReattachNote(re, "its restoring was interrupted (step %u): it is back, paused",
+        virReattachNote(re, "its restoring was interrupted (step %u) and was finished",
                         step);
     else
         virReattachNote(re, "its restoring was interrupted (step %u): it never ran", step);

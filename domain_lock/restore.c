@@ -12,6 +12,9 @@
 #include "common/fd.h"
 #include <string.h>
 
+/* From this step on the file is stale. */
+#define RESTORE_TAKE 10
+
 typedef struct {
     virStart start;
     const char *path;
@@ -187,6 +190,32 @@ virRestoreTakeLeases(virRestore *restore, GError **error)
            virRestoreCompare(restore, error);
 }
 
+/* Is it to stay paused? For the last step, and for a supervisor that has to do that. */
+static void
+virRestoreDecide(virRestore *restore)
+{
+    virDomainLockObj *obj = restore->start.obj;
+    gboolean paused =
+        restore->flags & VIR_DOMAIN_LOCK_SAVE_PAUSED ||
+        (restore->image->paused && !(restore->flags & VIR_DOMAIN_LOCK_SAVE_RUNNING));
+    JsonObject *details = json_object_new();
+
+    obj->flags &= ~(guint)VIR_DOMAIN_LOCK_CREATE_PAUSED;
+    if (paused)
+        obj->flags |= VIR_DOMAIN_LOCK_CREATE_PAUSED;
+    json_object_set_boolean_member(details, "paused", paused);
+    virDomainLockObjSetJournal(obj, details);
+}
+
+static gboolean
+virRestoreLeases(virRestore *restore, GError **error)
+{
+    if (!virRestoreTakeLeases(restore, error))
+        return FALSE;
+    virRestoreDecide(restore);
+    return TRUE;
+}
+
 /* --- 5 to 11 ------------------------------------------------------------------------------ */
 
 static gboolean
@@ -233,14 +262,6 @@ virRestoreTake(virRestore *restore, GError **error)
 static gboolean
 virRestoreCont(virRestore *restore, GError **error)
 {
-    virDomainLockObj *obj = restore->start.obj;
-    gboolean paused =
-        restore->flags & VIR_DOMAIN_LOCK_SAVE_PAUSED ||
-        (restore->image->paused && !(restore->flags & VIR_DOMAIN_LOCK_SAVE_RUNNING));
-
-    obj->flags &= ~(guint)VIR_DOMAIN_LOCK_CREATE_PAUSED;
-    if (paused)
-        obj->flags |= VIR_DOMAIN_LOCK_CREATE_PAUSED;
     return virStartCont(&restore->start, error);
 }
 
@@ -251,13 +272,13 @@ typedef struct {
 } virRestoreStep;
 
 static const virRestoreStep restoreSteps[] = {
-    {4, "taking the leases", virRestoreTakeLeases},
+    {4, "taking the leases", virRestoreLeases},
     {5, "reading the images again", virRestoreReadChains},
     {6, "executing QEMU", virRestoreExec},
     {7, "checking what QEMU has open", virRestoreAudit},
     {8, "reading the memory", virRestoreLoad},
     {9, "advancing the use records", virRestoreAdvanceUse},
-    {10, "giving QEMU the guest", virRestoreTake},
+    {RESTORE_TAKE, "giving QEMU the guest", virRestoreTake},
     {11, "letting the guest run", virRestoreCont},
 };
 
@@ -306,26 +327,46 @@ virDomainLockRestoreRun(virDomainLockObj *obj, const virLockWait *wait, GError *
 
 /* --- after a crash -------------------------------------------------------------------------- */
 
-/* The pipe is gone. A QEMU that had all of its memory goes on: the records advanced before it
- * got the last byte. One that had not has ended, or waits for what will not come. */
-gboolean
-virDomainLockRestoreRecover(virDomainLockObj *obj, guint step, gboolean *back,
-                            const virLockWait *wait, GError **error)
+static char *
+virRestoreMigration(virDomainLockObj *obj, gint64 deadlineUsec, GError **error)
 {
-    g_autoptr(JsonNode) answer = NULL;
+    g_autoptr(JsonNode) answer = obj->guest->ops->command(obj->guest, "query-migrate",
+                                                          NULL, deadlineUsec, error);
+
     const char *status = NULL;
 
-    *back = FALSE;
-    answer = obj->guest->ops->command(obj->guest, "query-migrate", NULL,
-                                      wait->deadlineUsec, error);
     if (!answer)
+        return NULL;
+    if (JSON_NODE_HOLDS_OBJECT(answer))
+        status = virDomainLockJsonString(json_node_get_object(answer), "status");
+    return g_strdup(status ? status : "none");
+}
+
+/* The pipe is gone, which QEMU takes for the last byte: that belongs to what it reads and does
+ * not use. So a QEMU that had all but that byte has taken over, and may go on if the records
+ * had advanced before; that step is journalled when they have. Any other one never ran, and
+ * has not written anything: the file is as good as it was. */
+gboolean
+virDomainLockRestoreRecover(virDomainLockObj *obj, guint step, JsonObject *details,
+                            gboolean *back, const virLockWait *wait, GError **error)
+{
+    virStart start = {.obj = obj, .wait = wait};
+    JsonNode *paused = details ? json_object_get_member(details, "paused") : NULL;
+    g_autofree char *status = virRestoreMigration(obj, wait->deadlineUsec, error);
+
+    *back = FALSE;
+    if (!status)
         return FALSE;
-    status = JSON_NODE_HOLDS_OBJECT(answer)
-                 ? virDomainLockJsonString(json_node_get_object(answer), "status")
-                 : NULL;
-    *back = step >= 10 && g_strcmp0(status, "completed") == 0;
-    if (*back)
-        return TRUE; /* paused: whether it should run is for whoever restored it */
-    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_FAILED);
+    if (step < RESTORE_TAKE || !g_str_equal(status, "completed")) {
+        virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_FAILED);
+        return TRUE;
+    }
+    *back = TRUE;
+    obj->flags &= ~(guint)VIR_DOMAIN_LOCK_CREATE_PAUSED;
+    if (!paused || json_node_get_boolean(paused))
+        obj->flags |= VIR_DOMAIN_LOCK_CREATE_PAUSED;
+    if (!virStartCont(&start, error))
+        return FALSE;
+    virStartFinish(obj, "restored");
     return TRUE;
 }

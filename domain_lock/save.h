@@ -67,9 +67,10 @@ gboolean virSaveReadUse(virDomainLockObj *obj, const char *lease, virLockUse **u
 gboolean virDomainLockSaveRecover(virDomainLockObj *obj, guint step, JsonObject *details,
                                   gboolean *saved,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/** The same for a restore: *@back: QEMU had taken over, and the guest goes on; else it is
- * ended, and was never run. */
-gboolean virDomainLockRestoreRecover(virDomainLockObj *obj, guint step, gboolean *back,
+/** The same for a restore: *@back: QEMU had taken over, and the guest is as it was asked for;
+ * else it is ended, and was never run. */
+gboolean virDomainLockRestoreRecover(virDomainLockObj *obj, guint step,
+                                     JsonObject *details, gboolean *back,
                                      const virLockWait *wait,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

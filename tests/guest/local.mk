@@ -17,11 +17,13 @@ guest_tests = \
 	%D%/test-media.py \
 	%D%/test-save.py \
 	%D%/test-snapshot.py \
+	%D%/test-save-steps.py \
 	$(NULL)
 guest_slow_tests = \
 	%D%/test-crash-start-all.py \
 	%D%/test-hotplug-random-all.py \
 	%D%/test-reattach-steps-all.py \
+	%D%/test-save-steps-all.py \
 	$(NULL)
 dist_check_SCRIPTS += $(guest_tests) $(guest_slow_tests)
 TESTS += $(guest_tests)
