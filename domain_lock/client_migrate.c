@@ -101,7 +101,7 @@ virRshStart(virRsh *rsh, char **argv, GError **error)
     return ok;
 }
 
-/* A remote shell that failed is the better explanation of a channel that ended. */
+/* Why there is no channel any more, the remote shell knows better. */
 static void
 virRshEnd(virRsh *rsh, const char *name, GError **error)
 {
@@ -110,7 +110,9 @@ virRshEnd(virRsh *rsh, const char *name, GError **error)
 
     if (!virSpawnReap(rsh->pid, rsh->pidfd, g_get_monotonic_time() + MIGRATE_RSH_END_USEC,
                       &status) ||
-        status == 0 || !error || !*error)
+        status == 0 || !error || !*error ||
+        (!strstr((*error)->message, VIR_MIGRATE_CHANNEL_ENDED) &&
+         !strstr((*error)->message, VIR_MIGRATE_CHANNEL_NOT_OURS)))
         return;
     how = virSpawnDescribeStatus(status);
     g_prefix_error(error, "'%s' %s: ", name, how);
@@ -150,6 +152,21 @@ virMigrateBegun(gpointer data)
     rsh->in = rsh->out = -1;
 }
 
+/* Before anybody on another host is asked. */
+static gboolean
+virMigrateIsThere(virDomainLock *dom, GError **error)
+{
+    g_autoptr(virDomainLockInfo) info = virDomainLockGetInfo(dom, error);
+
+    if (!info)
+        return FALSE;
+    if (info->state != VIR_DOMAIN_LOCK_STATE_SHUTOFF)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "guest '%s' does not run on this host", info->name);
+    return FALSE;
+}
+
 gboolean
 virDomainLockMigrate(virDomainLock *dom, const char *host,
                      const virDomainLockMigrateOptions *options, const virLockWait *wait,
@@ -163,7 +180,7 @@ virDomainLockMigrate(virDomainLock *dom, const char *host,
     g_autoptr(GError) why = NULL;
     gboolean ok;
 
-    if (!argv || !virRshStart(&rsh, argv, error))
+    if (!argv || !virMigrateIsThere(dom, error) || !virRshStart(&rsh, argv, error))
         return FALSE;
     ok = virDomainLockCallJobBegun(
         dom, "Migrate", virMigrateParameters(host, options ? options : &defaults, &rsh),
@@ -214,25 +231,38 @@ virMigrateInRecover(virLockConfig *config, JsonObject *request)
     g_autoptr(GError) why = NULL;
 
     if (dom && !virDomainLockAttachIfOrphan(dom, &why))
-        g_message("%s", why->message);
+        g_info("%s", why->message);
+}
+
+/* A source that has thought better of it has said why, on its own side. */
+static gboolean
+virMigrateInIsWanted(JsonObject *request, GError **error)
+{
+    if (!g_str_equal(virMigrateMessageType(request), "cancel"))
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED, "the source keeps the guest");
+    return FALSE;
 }
 
 static virDomainLock *
-virMigrateInRun(virLockConfig *config, virMigrateChannel *channel, int inFd, int outFd,
-                GError **error)
+virMigrateInRun(virLockConfig *config, virMigrateChannel *channel, const int *fds,
+                gboolean *told, GError **error)
 {
     virLockWait wait = {.structSize = sizeof(wait),
                         .deadlineUsec = g_get_monotonic_time() + MIGRATE_IN_USEC};
     g_autoptr(JsonObject) request = virMigrateChannelReceive(
         channel, g_get_monotonic_time() + MIGRATE_REQUEST_USEC, NULL, error);
-    g_autoptr(virDomainLockSpec) spec = request ? virMigrateInSpec(request, error) : NULL;
+    g_autoptr(virDomainLockSpec) spec =
+        request && virMigrateInIsWanted(request, error) ? virMigrateInSpec(request, error)
+                                                        : NULL;
     virDomainLock *dom;
 
+    if (told)
+        *told = request != NULL;
     if (!spec)
         return NULL;
     virMigrateInRecover(config, request);
-    spec->channel[0] = inFd;
-    spec->channel[1] = outFd;
+    memcpy(spec->channel, fds, sizeof(spec->channel));
     dom = virDomainLockCreateSpec(config, spec, &wait, error);
     if (!dom)
         virMigrateInRecover(config, request);
@@ -240,22 +270,26 @@ virMigrateInRun(virLockConfig *config, virMigrateChannel *channel, int inFd, int
 }
 
 virDomainLock *
-virDomainLockMigrateIn(virLockConfig *config, int inFd, int outFd, GError **error)
+virDomainLockMigrateIn(virLockConfig *config, int inFd, int outFd, gboolean *told,
+                       GError **error)
 {
     /* copies: the channel closes what it has, and the numbers are the supervisor's */
     g_autoptr(virMigrateChannel) channel =
         virMigrateChannelNew(fcntl(inFd, F_DUPFD_CLOEXEC, 3), fcntl(outFd, F_DUPFD_CLOEXEC, 3));
     g_auto(virFd) in = fcntl(inFd, F_DUPFD_CLOEXEC, 3);
     g_auto(virFd) out = fcntl(outFd, F_DUPFD_CLOEXEC, 3);
+    const int fds[] = {in, out};
     GError *why = NULL;
     virDomainLock *dom;
 
+    if (told)
+        *told = FALSE;
     if (in < 0 || out < 0) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                     "the channel to the source is not open: %s", g_strerror(errno));
         return NULL;
     }
-    dom = virMigrateInRun(config, channel, in, out, &why);
+    dom = virMigrateInRun(config, channel, fds, told, &why);
     if (why) {
         /* perhaps for the second time: better than not at all */
         virMigrateChannelSendError(channel, why);

@@ -31,6 +31,7 @@ typedef struct _virMigrateOut {
     char *host; /* where to, as the operator calls it */
     virMigrateParams params;
 
+    gboolean asked;     /* the other side knows of the guest */
     gboolean streaming; /* QEMU was told to migrate */
     gboolean yielded;   /* the word was given: only virDomainLockMigrateTakeBack may undo it */
 } virMigrateOut;

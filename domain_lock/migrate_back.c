@@ -96,13 +96,20 @@ virOutStopStream(virDomainLockObj *obj)
     return g_str_equal(progress.status, "completed");
 }
 
+gboolean
+virMigrateOutSayCancel(virMigrateOut *out)
+{
+    g_autoptr(JsonObject) cancel = virMigrateMessageNew("cancel");
+
+    return virMigrateChannelSend(out->channel, cancel, NULL);
+}
+
 /* The other side has undone everything when it closes the channel. */
 static void
 virOutSeeOff(virMigrateOut *out)
 {
     gint64 deadline = g_get_monotonic_time() + OUT_LEAVE_USEC;
-    g_autoptr(JsonObject) cancel = virMigrateMessageNew("cancel");
-    gboolean more = virMigrateChannelSend(out->channel, cancel, NULL);
+    gboolean more = virMigrateOutSayCancel(out);
 
     while (more && !virMigrateChannelPeerFailed(out->channel)) {
         g_autoptr(JsonObject) message =

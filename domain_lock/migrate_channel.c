@@ -122,7 +122,7 @@ virMigrateChannelSendError(virMigrateChannel *channel, const GError *error)
 
     json_object_set_object_member(message, "error", virDomainLockErrorToJson(error));
     if (!virMigrateChannelSend(channel, message, &gone))
-        g_message("the other host does not hear why: %s", gone->message);
+        g_info("the other host does not hear why: %s", gone->message);
 }
 
 /* --- receiving ---------------------------------------------------------------------- */
@@ -135,7 +135,7 @@ virChannelBad(const char *line, GError **error)
     g_autofree char *clean = g_utf8_make_valid(shown, -1);
 
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "the other host says '%s' where 'leasehold migrate-in' was to answer",
+                "the other host says '%s' " VIR_MIGRATE_CHANNEL_NOT_OURS,
                 g_strchomp(clean));
     return NULL;
 }
@@ -165,7 +165,7 @@ virChannelClosed(virMigrateChannel *channel, int err, GError **error)
         (void)virChannelBad(channel->input->str, error);
     else
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                    "the channel between the hosts ended%s%s", err ? ": " : "",
+                    VIR_MIGRATE_CHANNEL_ENDED "%s%s", err ? ": " : "",
                     err ? g_strerror(err) : "");
 }
 

@@ -9,7 +9,7 @@
  *   alive, each second                     ->
  *   word {cookie, run}                     ->     QEMU said "completed"
  *                                          <- running
- *   cancel (or the end of the channel)     ->     only before the word
+ *   cancel (or the end of the channel)     ->     only before the word; also instead of request
  *                                          <- error {code, message}: nothing is held any more
  *
  * The channel is authenticated by whoever made it (ssh). What comes over it is checked all the
@@ -21,6 +21,9 @@
 #include "codec.h"
 
 #define VIR_MIGRATE_PROTOCOL_VERSION 1
+/** How the end of a channel is told: a remote shell may know why. */
+#define VIR_MIGRATE_CHANNEL_ENDED "the channel between the hosts ended"
+#define VIR_MIGRATE_CHANNEL_NOT_OURS "where 'leasehold migrate-in' was to answer"
 
 typedef struct _virMigrateChannel virMigrateChannel;
 

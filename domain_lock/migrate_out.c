@@ -39,6 +39,8 @@ virMigrateOutFree(virMigrateOut *out)
 {
     if (!out)
         return;
+    if (out->channel && !out->asked)
+        (void)virMigrateOutSayCancel(out);
     virMigrateChannelFree(out->channel);
     g_free(out->host);
     g_free(out);
@@ -118,6 +120,7 @@ virOutAsk(virMigrateOut *out, GError **error)
     request = virOutRequest(out, ticket, error);
     if (!request)
         return NULL;
+    out->asked = TRUE;
     /* a remote shell that ended early has left its words for us to read */
     if (!virMigrateChannelSend(out->channel, request, &broken))
         g_message("%s", broken->message);

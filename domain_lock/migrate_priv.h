@@ -13,6 +13,8 @@ gboolean virMigrateOutCheck(virMigrateOut *out, GError **error) G_GNUC_WARN_UNUS
 
 /* --- migrate_back.c --- */
 
+/** FALSE: nobody hears it. */
+gboolean virMigrateOutSayCancel(virMigrateOut *out);
 /** Before the word: the stream is cancelled, the guest goes on, the other side is told. */
 void virMigrateOutGoBack(virMigrateOut *out);
 /** After it: PAUSED (yielded), which nobody resumes. */

@@ -138,6 +138,7 @@ virToolCmdMigrateIn(virTool *tool)
     g_autoptr(virDomainLock) dom = NULL;
     g_autoptr(GError) error = NULL;
     virLockConfig *config;
+    gboolean told = FALSE;
 
     if (!virToolParse(tool, NULL, 0, 0))
         return tool->exitStatus;
@@ -148,6 +149,9 @@ virToolCmdMigrateIn(virTool *tool)
     if (!config)
         return tool->exitStatus;
     (void)signal(SIGPIPE, SIG_IGN);
-    dom = virDomainLockMigrateIn(config, STDIN_FILENO, STDOUT_FILENO, &error);
-    return dom ? VIR_TOOL_EXIT_OK : virToolFail(tool, error);
+    dom = virDomainLockMigrateIn(config, STDIN_FILENO, STDOUT_FILENO, &told, &error);
+    if (dom)
+        return VIR_TOOL_EXIT_OK;
+    /* what it prints ends on the terminal of the source, which has said it already */
+    return told ? virToolErrorStatus(error) : virToolFail(tool, error);
 }

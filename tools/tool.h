@@ -162,6 +162,8 @@ gboolean virToolParseDisk(virTool *tool, const char *text,
 
 /** Prints @error and returns the exit status that stands for it. */
 int virToolFail(virTool *tool, const GError *error);
+/** Only the exit status of that, for what was told in another way. */
+int virToolErrorStatus(const GError *error);
 /** Prints a usage error and the way to the help; returns the exit status. */
 int virToolUsage(virTool *tool, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /** For people, on stderr; silent with -q. */

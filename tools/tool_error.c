@@ -40,7 +40,7 @@ virToolErrorName(const GError *error)
     return virToolIsLockError(error) ? virLockErrorCodeName(error->code) : "FAILED";
 }
 
-static int
+int
 virToolErrorStatus(const GError *error)
 {
     return virToolIsLockError(error) ? (int)virToolErrors[error->code]

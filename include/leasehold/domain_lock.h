@@ -582,12 +582,13 @@ gboolean virDomainLockMigrate(virDomainLock *dom, const char *host,
 /**
  * virDomainLockMigrateIn: the other end of the remote shell ("leasehold migrate-in").
  * @inFd, @outFd: the channel to the source; stay the caller's, who should keep them open
+ * @told: (out) (optional): the source knows of the error, and its user too: no need to say it twice
  *
  * Starts a supervisor for the guest that comes, which takes the channel over. Returns when the
- * guest runs here. A failure was told to the source.
+ * guest runs here.
  */
 virDomainLock *virDomainLockMigrateIn(virLockConfig *config, int inFd, int outFd,
-                                      GError **error) VIR_LOCK_WARN_UNUSED;
+                                      gboolean *told, GError **error) VIR_LOCK_WARN_UNUSED;
 
 /* --- saving ---------------------------------------------------------------------------- */
 

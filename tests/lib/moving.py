@@ -15,7 +15,7 @@ import socket
 import stat
 import threading
 
-from lab import Steps
+from lab import Host, Steps
 
 SCRIPT = """#!/usr/bin/env python3
 import json, os, socket, sys
@@ -29,6 +29,30 @@ if os.path.exists(steps):
     env["LEASEHOLD_STEP_FD"] = str(line.fileno())
 os.execvpe(sys.argv[2], sys.argv[2:], env)
 """
+
+
+class FileHost(Host):
+    """A "host" with the lockfile plugin: another configuration on the same machine."""
+
+    def write_config(self):
+        with open(self.config, "w") as out:
+            out.write("[host]\nname = %s\nrun_dir = %s\nstate_dir = %s/state\nidentity = local\n\n"
+                      "[lock]\nplugin = lockfile\n\n[lockfile]\ndir = %s\n"
+                      % (self.name, self.run_dir, self.dir, self.lab.file("locks")))
+
+    def start_daemon(self):
+        os.makedirs(self.lab.file("locks"), exist_ok=True)
+
+    def crash(self):
+        self.daemon = Nothing()
+        super().crash()
+
+
+class Nothing:
+    """No daemon."""
+
+    def wait(self, _seconds):
+        pass
 
 
 class RemoteSteps(Steps):

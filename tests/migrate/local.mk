@@ -2,6 +2,7 @@
 
 migrate_tests = \
 	%D%/test-migrate.py \
+	%D%/test-migrate-domains.py \
 	%D%/test-migrate-steps.py \
 	%D%/test-migrate-tls.py \
 	$(NULL)
