@@ -201,6 +201,23 @@ virUseRingParse(const guint8 *bytes, gsize sectorSize, const char *lease,
     return TRUE;
 }
 
+void
+virUseRingReset(guint8 *bytes, gsize sectorSize, const char *lease, guint64 floor,
+                gint64 timeUsec)
+{
+    guint64 last = MAX(floor, VIR_USE_RING_SECTORS);
+    virUseRecord record = {.reason = VIR_USE_REASON_RESET, .timeUsec = timeUsec};
+
+    if (floor == 0)
+        return;
+    g_strlcpy(record.lease, lease, sizeof(record.lease));
+    /* all of them: a ring with gaps behind the newest record is a damaged one */
+    for (guint64 epoch = last - VIR_USE_RING_SECTORS + 1; epoch <= last; epoch++) {
+        record.epoch = epoch;
+        virUseRecordEncode(&record, bytes + virUseRingOffset(epoch, sectorSize));
+    }
+}
+
 guint
 virUseRingAdvance(const virUseRing *ring, const virUseRecord *who, const char *lease,
                   virUseRecord records[2])
@@ -221,8 +238,7 @@ virUseRingAdvance(const virUseRing *ring, const virUseRecord *who, const char *l
     return n + 1;
 }
 
-/* virLockUseFree belongs to the lock manager, which plugins do not link. */
-static void
+void
 virUseRecordFreeUse(gpointer data)
 {
     virLockUse *use = data;
@@ -239,7 +255,8 @@ virUseRingToUses(const virUseRing *ring, guint maxHistory)
 {
     GPtrArray *uses = g_ptr_array_new_with_free_func(virUseRecordFreeUse);
 
-    if (ring->doubtful) {
+    if (ring->doubtful ||
+        (ring->nRecords && ring->records[0].reason == VIR_USE_REASON_RESET)) {
         virLockUse *unknown = g_new0(virLockUse, 1);
 
         unknown->structSize = sizeof(*unknown);
@@ -247,6 +264,7 @@ virUseRingToUses(const virUseRing *ring, guint maxHistory)
         g_ptr_array_add(uses, unknown);
     }
     for (guint i = 0; i < ring->nRecords && uses->len <= maxHistory; i++)
-        g_ptr_array_add(uses, virUseRecordToUse(&ring->records[i]));
+        if (ring->records[i].reason != VIR_USE_REASON_RESET)
+            g_ptr_array_add(uses, virUseRecordToUse(&ring->records[i]));
     return uses;
 }

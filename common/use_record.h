@@ -30,6 +30,7 @@
 typedef enum {
     VIR_USE_REASON_START = 0, /* a guest starts to run or to write */
     VIR_USE_REASON_REPAIR,    /* stands for a damaged record; nobody known used it */
+    VIR_USE_REASON_RESET,     /* the lease was reclaimed and made anew; nobody used it since */
 } virUseReason;
 
 /** virUseRecord: one record. Strings are NUL-terminated UTF-8; longer ones are cut on
@@ -61,6 +62,8 @@ void virUseRecordEncode(const virUseRecord *record, guint8 *sector);
 virUseRecordVerdict virUseRecordDecode(const guint8 *sector, virUseRecord *record);
 /** The record as callers of the lock manager get it; free with virLockUseFree. */
 virLockUse *virUseRecordToUse(const virUseRecord *record);
+/** virLockUseFree for plugins, which do not link the lock manager. */
+void virUseRecordFreeUse(gpointer use);
 
 /** virUseRing: what a ring of sectors says. */
 typedef struct _virUseRing {
@@ -82,6 +85,16 @@ typedef struct _virUseRing {
  */
 gboolean virUseRingParse(const guint8 *bytes, gsize sectorSize, const char *lease,
                          virUseRing *ring, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * virUseRingReset:
+ * @bytes: (out): VIR_USE_RING_SECTORS sectors of @sectorSize bytes each, zeroed
+ * @floor: the highest epoch that a forgotten ring of this lease may have had; 0: there was none
+ *
+ * A ring as it begins: nobody used the lease, and its epoch is not below @floor, so that no
+ * epoch is ever told twice.
+ */
+void virUseRingReset(guint8 *bytes, gsize sectorSize, const char *lease, guint64 floor,
+                     gint64 timeUsec);
 /** Where the record of this epoch goes, from the start of the ring. */
 gsize virUseRingOffset(guint64 epoch, gsize sectorSize);
 /**
@@ -96,7 +109,7 @@ gsize virUseRingOffset(guint64 epoch, gsize sectorSize);
 guint virUseRingAdvance(const virUseRing *ring, const virUseRecord *who,
                         const char *lease, virUseRecord records[2]);
 /** The present use and up to @maxHistory older ones: elements virLockUse. The first one
- * of a doubtful ring has an epoch only. */
+ * of a doubtful ring, or of one that begins anew, has an epoch only. */
 GPtrArray *virUseRingToUses(const virUseRing *ring, guint maxHistory);
 
 #endif

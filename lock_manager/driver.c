@@ -65,6 +65,7 @@ static const struct {
      0,
      {CALLBACK(hostJoin), CALLBACK(hostLeave), CALLBACK(hostList)}},
     {VIR_LOCK_CAP_FENCED_CACHE, "fenced-cache", 0, {{NULL, 0}}},
+    {VIR_LOCK_CAP_RECLAIM, "reclaim", VIR_LOCK_CAP_STORE, {CALLBACK(storeReclaim)}},
 };
 
 const char *

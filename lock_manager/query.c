@@ -206,6 +206,28 @@ virLockManagerStoreCheck(virLockManagerPlugin *plugin, const virLockWait *wait,
 }
 
 GPtrArray *
+virLockManagerStoreReclaim(virLockManagerPlugin *plugin,
+                           const virLockReclaimOptions *options, const virLockWait *wait,
+                           GError **error)
+{
+    virLockReclaimOptions complete = {0};
+    GPtrArray *raw = NULL;
+    virLockWait bounds;
+    gboolean ok;
+
+    memcpy(&complete, options, MIN(options->structSize, sizeof(complete)));
+    complete.structSize = sizeof(complete);
+    if (!virLockManagerQueryBegin(plugin, VIR_LOCK_CAP_RECLAIM, "StoreReclaim", wait,
+                                  &bounds, error))
+        return NULL;
+    ok = plugin->driver.storeReclaim(plugin->data, &complete, &raw, &bounds, error);
+    virLockManagerPluginLeave(plugin);
+    return ok ? virLockManagerAdoptArray(raw, sizeof(virLockUse),
+                                         (GDestroyNotify)virLockUseFree)
+              : NULL;
+}
+
+GPtrArray *
 virLockManagerHostList(virLockManagerPlugin *plugin, const virLockWait *wait,
                        GError **error)
 {

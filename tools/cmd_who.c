@@ -154,6 +154,13 @@ virToolWhoPrintOwner(const virLockOwner *owner)
     virToolWhoPrintHost(owner);
 }
 
+/* Whose record is damaged, or was forgotten with the lease. */
+static gboolean
+virToolUseIsUnknown(const virLockUse *use)
+{
+    return !use->guestName && use->timeUsec == 0;
+}
+
 static void
 virToolWhoPrintUses(const GPtrArray *uses, guint max)
 {
@@ -161,11 +168,15 @@ virToolWhoPrintUses(const GPtrArray *uses, guint max)
         const virLockUse *use = g_ptr_array_index(uses, i);
         g_autofree char *host = virToolHostText(use->hostName, use->hostId);
         g_autofree char *when = virToolFormatTime(use->timeUsec);
+        g_autofree char *unknown = g_strdup_printf(
+            "by whom it was used last is not known (epoch %" G_GUINT64_FORMAT ")",
+            use->epoch);
         g_autofree char *text = g_strdup_printf(
             "%s for guest '%s' by %s, %s (epoch %" G_GUINT64_FORMAT ")",
             i == 0 ? "last used" : "before that",
             use->guestName ? use->guestName : "unknown", host, when, use->epoch);
-        g_autofree char *shown = virTextPrintable(text);
+        g_autofree char *shown =
+            virTextPrintable(virToolUseIsUnknown(use) ? unknown : text);
 
         printf("%s\n", shown);
     }

@@ -156,6 +156,10 @@ const virToolCommand virToolCommands[] = {
     {"store list", "", "leases that exist in the store", NULL, 0, virToolCmdStoreList},
     {"store check", "", "verify the store; changes nothing", NULL, 0,
      virToolCmdStoreCheck},
+    {"store gc", "", "make room: forget leases that nobody uses any more",
+     "Of a lease that somebody holds nothing is forgotten. A guest that was saved before its "
+     "leases were\nforgotten is refused afterwards, as one whose disks were used since.",
+     0, virToolCmdStoreGc},
     {"store info", "", "format and size of the store", NULL, 0, virToolCmdStoreInfo},
     {"host join", "", "join this host to the lockspace", NULL, 0, virToolCmdHostJoin},
     {"host leave", "", "leave the lockspace; refused while guests run", NULL, 0,

@@ -30,6 +30,7 @@ leasehold_SOURCES = \
 	%D%/cmd_shutdown.c \
 	%D%/cmd_snapshot.c \
 	%D%/cmd_store.c \
+	%D%/cmd_store_gc.c \
 	%D%/cmd_suspend.c \
 	%D%/cmd_who.c \
 	%D%/commands.c \

@@ -113,6 +113,7 @@ int virToolCmdManagedSave(virTool *tool);
 int virToolCmdWho(virTool *tool);
 int virToolCmdIdentify(virTool *tool);
 int virToolCmdStoreCreate(virTool *tool);
+int virToolCmdStoreGc(virTool *tool);
 int virToolCmdStoreList(virTool *tool);
 int virToolCmdStoreCheck(virTool *tool);
 int virToolCmdStoreInfo(virTool *tool);

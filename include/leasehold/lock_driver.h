@@ -11,6 +11,7 @@
  *
  *   load --> init ----------------------------------------------------> deinit
  *              |-- storeCreate storeInfo storeList storeCheck            (no object)
+ *              |-- storeReclaim                                          (no object)
  *              |-- hostJoin hostLeave hostList diagnose                  (no object)
  *              |-- queryOwner useRead                                    (no object)
  *              `-- objectNew
@@ -72,6 +73,7 @@ typedef enum {
     VIR_LOCK_CAP_STORE = 1 << 10,         /* store* calls */
     VIR_LOCK_CAP_HOSTS = 1 << 11,         /* host* calls: there is something to join */
     VIR_LOCK_CAP_FENCED_CACHE = 1 << 12,  /* writable images must be opened with O_DIRECT */
+    VIR_LOCK_CAP_RECLAIM = 1 << 13,       /* storeReclaim; needs STORE too */
 } virLockCapability;
 
 /** One key of the plugin's configuration section, for "plugin show" and for checking. */
@@ -256,6 +258,14 @@ struct _virLockDriver {
     /** For doctor: elements virLockFinding. */
     gboolean (*diagnose)(gpointer driverData, GPtrArray **findings, const virLockWait *wait,
                          GError **error);
+
+    /* --- RECLAIM --------------------------------------------------------------------- */
+
+    /** Makes room: forgets leases that nobody holds. A lease of that name which is made again
+     * must not tell an epoch that the forgotten one may have had. Elements virLockUse, the
+     * last use of each lease that was reclaimed (with DRY_RUN: would be). */
+    gboolean (*storeReclaim)(gpointer driverData, const virLockReclaimOptions *options,
+                             GPtrArray **leases, const virLockWait *wait, GError **error);
 };
 
 /** The symbol that the loader looks up. */

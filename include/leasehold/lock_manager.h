@@ -140,6 +140,18 @@ GPtrArray *virLockManagerStoreList(virLockManagerPlugin *plugin, const virLockWa
                                    GError **error);
 GPtrArray *virLockManagerStoreCheck(virLockManagerPlugin *plugin, const virLockWait *wait,
                                     GError **error);
+/**
+ * virLockManagerStoreReclaim: (capability RECLAIM)
+ *
+ * Forgets leases of the store that nobody holds, so that their places can be used again. What a
+ * lease was is gone then: memory of a guest that was saved while it had the lease is refused
+ * as STALE. Returns elements virLockUse: the last use of each that was reclaimed (with DRY_RUN:
+ * that would be tried).
+ */
+GPtrArray *virLockManagerStoreReclaim(virLockManagerPlugin *plugin,
+                                      const virLockReclaimOptions *options,
+                                      const virLockWait *wait, GError **error)
+    VIR_LOCK_WARN_UNUSED;
 gboolean virLockManagerHostJoin(virLockManagerPlugin *plugin, const virLockWait *wait,
                                 GError **error);
 gboolean virLockManagerHostLeave(virLockManagerPlugin *plugin, const virLockWait *wait,

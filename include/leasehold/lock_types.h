@@ -166,6 +166,20 @@ typedef struct _virLockStoreOptions {
     gboolean force;   /* overwrite an existing store that no host has joined */
 } virLockStoreOptions;
 
+typedef enum {
+    VIR_LOCK_RECLAIM_DRY_RUN = 1 << 0, /* only tell which */
+    /* also leases that nobody ever held to write or run (images that were only read, starts
+     * that failed): when they were used last is not known */
+    VIR_LOCK_RECLAIM_NEVER_USED = 1 << 1,
+} virLockReclaimFlags;
+
+/** virLockReclaimOptions: which leases of a store are to be forgotten. */
+typedef struct _virLockReclaimOptions {
+    gsize structSize;
+    gint64 beforeUsec; /* those whose last use began before that time, usec since 1970 */
+    guint flags;       /* virLockReclaimFlags */
+} virLockReclaimOptions;
+
 /** virLockStoreInfo: what the store is. */
 typedef struct _virLockStoreInfo {
     gsize structSize;

@@ -13,7 +13,8 @@
 #include "plugins/sanlock/marker.h"
 #include "plugins/sanlock/owner.h"
 
-#define MAX_MOVES 3
+/* "store gc" of another host moves a lease that is looked up at that moment */
+#define MAX_MOVES 10
 #define BUSY_NAP_USEC (300 * 1000)
 
 /* --- marker, in a job because it talks to the daemon -------------------------------------------- */
@@ -90,21 +91,65 @@ virSanlockTakeLocate(virSanlockTake *take, GError **error)
     return TRUE;
 }
 
-/* Takes all parts where the index says they are, also after they were taken. */
+/* sanlock found another lease, or none, at the place of one. Is its place another one now? */
+static gboolean
+virSanlockTakeWasMoved(virSanlockTake *take)
+{
+    const virSanlockLeaseSet *set = take->set;
+    g_autofree int *slots = g_new(int, set->n);
+
+    if (!take->misplaced)
+        return FALSE;
+    for (gsize i = 0; i < set->n; i++)
+        slots[i] = set->leases[i].slot;
+    if (!virSanlockTakeLocate(take, NULL))
+        return FALSE;
+    for (gsize i = 0; i < set->n; i++)
+        if (slots[i] != set->leases[i].slot)
+            return TRUE;
+    return FALSE;
+}
+
+/* Takes all parts where the index says they are. FALSE with *@moved: it says something else by
+ * now; with or without an error. */
+static gboolean
+virSanlockTakeWhereTheyAre(virSanlockTake *take, gboolean *moved, GError **error)
+{
+    *moved = FALSE;
+    if (!virSanlockTakeLocate(take, error) || !virSanlockTakeSuspects(take, error) ||
+        (!virSanlockLeaseSetIsComplete(take->set) &&
+         !virSanlockLeaseSetCreate(take->set, &take->bounds, error))) {
+        *moved = virSanlockTakeWasMoved(take);
+        return FALSE;
+    }
+    /* reclaimed as soon as they were made? */
+    *moved = !virSanlockLeaseSetIsComplete(take->set);
+    if (*moved)
+        return FALSE;
+    if (!virSanlockTakeAll(take, error)) {
+        *moved = virSanlockTakeWasMoved(take);
+        return FALSE;
+    }
+    if (!virSanlockLeaseSetVerify(take->set, &take->bounds, error))
+        return FALSE;
+    *moved = virSanlockTakeHasMoved(take);
+    return !*moved;
+}
+
 static gboolean
 virSanlockTakeAndVerify(virSanlockTake *take, GError **error)
 {
     for (guint moves = 0; moves < MAX_MOVES; moves++) {
+        g_autoptr(GError) why = NULL;
         g_autoptr(GError) local = NULL;
+        gboolean moved;
 
-        if (!virSanlockTakeLocate(take, error) || !virSanlockTakeSuspects(take, error) ||
-            (!virSanlockLeaseSetIsComplete(take->set) &&
-             !virSanlockLeaseSetCreate(take->set, &take->bounds, error)) ||
-            !virSanlockTakeAll(take, error) ||
-            !virSanlockLeaseSetVerify(take->set, &take->bounds, error))
-            return FALSE;
-        if (!virSanlockTakeHasMoved(take))
+        if (virSanlockTakeWhereTheyAre(take, &moved, &why))
             return TRUE;
+        if (!moved) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
         g_set_error(&local, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
                     "the places of leases in the store changed");
         virSanlockTakeUndo(take, &local);
@@ -158,7 +203,7 @@ virSanlockTakeAttempt(virSanlockTake *take, GError **error)
 {
     g_autoptr(GError) local = NULL;
 
-    take->passing = FALSE;
+    take->passing = take->misplaced = FALSE;
     if (virSanlockObjectMark(take->object, &take->bounds, &local) &&
         virSanlockTakeAndVerify(take, &local) &&
         (take->part == VIR_SANLOCK_PART_BRIDGE ||

@@ -32,7 +32,7 @@ static virLockDriver sanlockDriver = {
                     VIR_LOCK_CAP_QUERY_OWNER | VIR_LOCK_CAP_CHILD_REGISTER |
                     VIR_LOCK_CAP_LOSS_EVENTS | VIR_LOCK_CAP_ATTACH |
                     VIR_LOCK_CAP_MULTI_HOST | VIR_LOCK_CAP_STORE | VIR_LOCK_CAP_HOSTS |
-                    VIR_LOCK_CAP_FENCED_CACHE,
+                    VIR_LOCK_CAP_FENCED_CACHE | VIR_LOCK_CAP_RECLAIM,
     .name = "sanlock",
     .version = PACKAGE_VERSION,
     .summary = "leases on shared storage, for several hosts, by the sanlock daemon",
@@ -64,6 +64,7 @@ static virLockDriver sanlockDriver = {
     .hostLeave = virSanlockHostLeave,
     .hostList = virSanlockHostList,
     .diagnose = virSanlockDiagnose,
+    .storeReclaim = virSanlockStoreReclaim,
 };
 
 VIR_LOCK_DRIVER_REGISTER(sanlockDriver)

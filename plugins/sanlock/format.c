@@ -43,6 +43,7 @@ virSanlockHeaderEncode(const virSanlockGeometry *geometry, guint8 *bytes)
     virBytesPut64(bytes + 40, (guint64)geometry->createdUsec);
     memcpy(bytes + 48, geometry->lockspace, sizeof(geometry->lockspace));
     memcpy(bytes + 96, geometry->uuid, sizeof(geometry->uuid));
+    virBytesPut64(bytes + 136, geometry->epochFloor);
     virBytesPut32(bytes + HEADER_CRC_OFFSET, virBytesCrc32(bytes, HEADER_CRC_OFFSET));
 }
 
@@ -54,7 +55,7 @@ virSanlockGeometryIsSane(const virSanlockGeometry *g)
            g->maxHosts <= VIR_SANLOCK_MAX_HOSTS && g->maxSlots >= 1 &&
            g->maxSlots <= VIR_SANLOCK_MAX_SLOTS && g->ioTimeoutSec >= 1 &&
            g->ioTimeoutSec <= 255 && virSanlockNameIsValid(g->lockspace) &&
-           memchr(g->uuid, 0, sizeof(g->uuid)) != NULL;
+           memchr(g->uuid, 0, sizeof(g->uuid)) != NULL && g->epochFloor <= G_MAXINT64;
 }
 
 virSanlockHeaderVerdict
@@ -78,6 +79,7 @@ virSanlockHeaderDecode(const guint8 *bytes, virSanlockGeometry *geometry)
     geometry->createdUsec = (gint64)virBytesGet64(bytes + 40);
     memcpy(geometry->lockspace, bytes + 48, sizeof(geometry->lockspace));
     memcpy(geometry->uuid, bytes + 96, sizeof(geometry->uuid));
+    geometry->epochFloor = virBytesGet64(bytes + 136);
     if (!memchr(geometry->lockspace, 0, sizeof(geometry->lockspace)) ||
         !virSanlockGeometryIsSane(geometry))
         return VIR_SANLOCK_HEADER_DAMAGED;
@@ -254,6 +256,15 @@ virSanlockIndexFindFree(const guint8 *bytes, const virSanlockGeometry *geometry)
             return slot;
     }
     return -1;
+}
+
+gsize
+virSanlockIndexRemove(guint8 *bytes, const virSanlockGeometry *geometry, guint slot)
+{
+    gsize at = geometry->sectorSize + (gsize)slot * VIR_SANLOCK_INDEX_ENTRY_SIZE;
+
+    memset(bytes + at, 0, VIR_SANLOCK_INDEX_ENTRY_SIZE);
+    return at - at % geometry->sectorSize;
 }
 
 /* --- sanlock's leases ------------------------------------------------------------------------ */

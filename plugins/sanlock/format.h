@@ -33,6 +33,7 @@ typedef struct _virSanlockGeometry {
     guint maxSlots;
     guint ioTimeoutSec;
     gint64 createdUsec;
+    guint64 epochFloor; /* the highest epoch of any lease that was reclaimed; 0: none was */
     char lockspace[VIR_SANLOCK_NAME_SIZE];
     char uuid[40];
 } virSanlockGeometry;
@@ -85,6 +86,9 @@ int virSanlockIndexFind(const guint8 *bytes, const virSanlockGeometry *geometry,
                         const char *name);
 /** The first free slot as sanlock chooses it, or -1. */
 int virSanlockIndexFindFree(const guint8 *bytes, const virSanlockGeometry *geometry);
+/** Makes the entry of @slot free. Returns the offset in @bytes of the sector that changed. */
+gsize virSanlockIndexRemove(guint8 *bytes, const virSanlockGeometry *geometry,
+                            guint slot);
 
 typedef enum {
     VIR_SANLOCK_LEADER_VALID = 0,

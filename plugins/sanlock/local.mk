@@ -16,6 +16,8 @@ plugins_sanlock_libsanlock_core_la_SOURCES = \
 	%D%/errors.h \
 	%D%/format.c \
 	%D%/format.h \
+	%D%/helper_run.c \
+	%D%/helper_run.h \
 	%D%/host.c \
 	%D%/host.h \
 	%D%/host_list.c \
@@ -30,6 +32,7 @@ plugins_sanlock_libsanlock_core_la_SOURCES = \
 	%D%/object.h \
 	%D%/owner.c \
 	%D%/owner.h \
+	%D%/reclaim.c \
 	%D%/release.c \
 	%D%/renewal.c \
 	%D%/settings.c \

@@ -171,7 +171,8 @@ virSanlockOwnersReadSlot(virSanlockOwnersQuery *query, virSanlockStore *store, g
     if (query->wantFree && query->owners->len == before) {
         virLockOwner *owner = virSanlockOwnersAdd(query, lease, 0, 0);
 
-        owner->guestName = use.nRecords ? g_strdup(use.records[0].guestName) : NULL;
+        if (use.nRecords && *use.records[0].guestName)
+            owner->guestName = g_strdup(use.records[0].guestName);
     }
     return TRUE;
 }

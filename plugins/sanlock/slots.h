@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * slots.h: making room for new leases, in the helper program leasehold-sanlock-helper.
+ * slots.h: making new leases and reclaiming old ones, in leasehold-sanlock-helper.
  *
  * Two hosts that both find no lease for a disk must not make two. sanlock's index does not
  * prevent that (it takes a name twice), so looking up and creating happen under the guard
@@ -17,5 +17,19 @@
 gboolean virSanlockSlotsCreate(const char *path, const char *lockspace,
                                const char *const *names, gint64 deadlineUsec,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** virSanlockReclaim: one lease that is not needed any more. */
+typedef struct _virSanlockReclaim {
+    char name[VIR_SANLOCK_NAME_SIZE];
+    guint64 epoch; /* by which it was chosen: used since, it stays */
+} virSanlockReclaim;
+
+typedef void (*virSanlockReclaimedFunc)(const char *name);
+
+/** Reclaims those that nobody holds; @func is told each. Under the guard as above. */
+gboolean virSanlockSlotsReclaim(const char *path, const char *lockspace,
+                                const virSanlockReclaim *reclaims, gsize n,
+                                virSanlockReclaimedFunc func, gint64 deadlineUsec,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

@@ -243,6 +243,32 @@ virSanlockStoreSync(virSanlockStore *store, GError **error)
     return FALSE;
 }
 
+gboolean
+virSanlockStoreWriteHeader(virSanlockStore *store, GError **error)
+{
+    const virSanlockGeometry *g = &store->geometry;
+    g_autoptr(virSanlockBytes) sector = virSanlockBuffer(g->sectorSize);
+
+    virSanlockHeaderEncode(g, sector);
+    return virSanlockStoreWrite(store, virSanlockHeaderOffset(g->sectorSize), sector,
+                                g->sectorSize, error) &&
+           virSanlockStoreSync(store, error);
+}
+
+gboolean
+virSanlockStoreRefresh(virSanlockStore *store, GError **error)
+{
+    g_autofree char *uuid = g_strdup(store->geometry.uuid);
+
+    if (!virSanlockStoreReadHeader(store, error))
+        return FALSE;
+    if (strcmp(store->geometry.uuid, uuid) == 0)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                "store %s was replaced by another one just now", store->path);
+    return FALSE;
+}
+
 /* --- what is in it -------------------------------------------------------------------------------- */
 
 virSanlockBytes *

@@ -53,6 +53,13 @@ gboolean virSanlockStoreWrite(virSanlockStore *store, guint64 offset,
 gboolean virSanlockStoreSync(virSanlockStore *store,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** Reads the header again, as far as others may have changed it. */
+gboolean virSanlockStoreRefresh(virSanlockStore *store,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Writes the header, durably. */
+gboolean virSanlockStoreWriteHeader(virSanlockStore *store,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** The whole index, checked; free with g_aligned_free. */
 virSanlockBytes *virSanlockStoreReadIndex(virSanlockStore *store,
                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;

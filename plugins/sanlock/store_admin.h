@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * store_admin.h: creating, describing and checking a store.
+ * store_admin.h: creating, describing, checking and tidying up a store.
  */
 #ifndef LEASEHOLD_SANLOCK_STORE_ADMIN_H
 #define LEASEHOLD_SANLOCK_STORE_ADMIN_H
@@ -13,6 +13,9 @@ gboolean virSanlockStoreGetInfo(gpointer driverData, virLockStoreInfo **info,
                                 const virLockWait *wait, GError **error);
 gboolean virSanlockStoreCheck(gpointer driverData, GPtrArray **findings,
                               const virLockWait *wait, GError **error);
+gboolean virSanlockStoreReclaim(gpointer driverData, const virLockReclaimOptions *options,
+                                GPtrArray **leases, const virLockWait *wait,
+                                GError **error);
 
 /** Appends a finding; texts are copied; @advice may be NULL. */
 void virSanlockFindingAdd(GPtrArray *findings, virLockFindingLevel level,

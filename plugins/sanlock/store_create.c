@@ -299,13 +299,11 @@ virSanlockCreationFormatIndex(const virSanlockCreation *creation, virSanlockStor
 }
 
 static gboolean
-virSanlockCreationWriteHeader(virSanlockStore *store, gboolean clear, GError **error)
+virSanlockCreationClearHeader(virSanlockStore *store, GError **error)
 {
     const virSanlockGeometry *g = &store->geometry;
     g_autoptr(virSanlockBytes) sector = virSanlockBuffer(g->sectorSize);
 
-    if (!clear)
-        virSanlockHeaderEncode(g, sector);
     return virSanlockStoreWrite(store, virSanlockHeaderOffset(g->sectorSize), sector,
                                 g->sectorSize, error) &&
            virSanlockStoreSync(store, error);
@@ -327,7 +325,7 @@ virSanlockCreationFormat(virSanlockCreation *creation, virSanlockStore *store,
     return virSanlockCreationFormatLease(creation, VIR_SANLOCK_GUARD_NAME,
                                          virSanlockGuardOffset(g), error) &&
            virSanlockCreationFormatIndex(creation, store, error) &&
-           virSanlockCreationWriteHeader(store, FALSE, error);
+           virSanlockStoreWriteHeader(store, error);
 }
 
 /* A system daemon runs as its own user and must be able to open the store. */
@@ -396,7 +394,7 @@ virSanlockCreationBuild(virSanlockCreation *creation, virSanlockStore *store,
     if (!creation->isDevice && !virSanlockCreationSizeFile(creation, store, error))
         return FALSE;
     store->geometry = creation->geometry;
-    if (creation->isDevice && !virSanlockCreationWriteHeader(store, TRUE, error))
+    if (creation->isDevice && !virSanlockCreationClearHeader(store, error))
         return FALSE;
     return virSanlockCreationGiveToDaemon(creation, store->fd, error) &&
            virSanlockCreationFormat(creation, store, error) &&

@@ -15,6 +15,7 @@
 
 #include "plugins/sanlock/daemon.h"
 #include "plugins/sanlock/errors.h"
+#include "plugins/sanlock/libsanlock.h"
 #include "plugins/sanlock/owner.h"
 
 /* For how long sanlock may answer that it is still busy giving a lease up. After a QEMU was
@@ -101,6 +102,7 @@ virSanlockTakeSetError(virSanlockTake *take, const virSanlockBatch *batch, int r
     g_autofree char *labels = NULL;
 
     take->passing = virSanlockErrorLookup(rv)->retry == VIR_SANLOCK_RETRY_SHORTLY;
+    take->misplaced = rv == SANLK_LEADER_MAGIC || rv == SANLK_LEADER_RESOURCE;
     if (virSanlockErrorLookup(rv)->code == VIR_LOCK_ERROR_BUSY)
         lease = virSanlockTakeFindHolder(take, batch);
     if (lease) {

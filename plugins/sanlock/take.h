@@ -19,6 +19,7 @@ typedef struct _virSanlockTake {
     gboolean *taken;
     virLockOwner *holder; /* who was in the way, if somebody was */
     gboolean passing;     /* the daemon's last refusal was for a moment only */
+    gboolean misplaced;   /* it was that another lease, or none, is at the place of one */
 } virSanlockTake;
 
 void virSanlockTakeInit(virSanlockTake *take, virSanlockObject *object,

@@ -309,6 +309,57 @@ testNewerVersionIsRefused(Fixture *f, gconstpointer data)
     assertDamaged(f, VIR_LOCK_ERROR_CONFIG);
 }
 
+/* A lease that was forgotten and made anew: whatever epoch it had, none is told again. */
+static void
+testResetGoesOnFromTheFloor(Fixture *f, gconstpointer data)
+{
+    const guint64 *floor = data;
+    guint64 first = MAX(*floor, VIR_USE_RING_SECTORS);
+    g_autoptr(GPtrArray) uses = NULL;
+    virUseRing ring;
+
+    virUseRingReset(f->bytes, SECTOR, LEASE, *floor, 1700000000000000);
+    ring = parse(f);
+    g_assert_cmpuint(ring.epoch, ==, first);
+    g_assert_false(ring.doubtful);
+    g_assert_cmpuint(ring.nDamaged, ==, 0);
+
+    uses = virUseRingToUses(&ring, 10);
+    g_assert_cmpuint(uses->len, ==, 1);
+    g_assert_null(((virLockUse *)uses->pdata[0])->guestName);
+    g_clear_pointer(&uses, g_ptr_array_unref);
+
+    for (guint i = 1; i <= 10; i++) {
+        advance(f);
+        ring = parse(f);
+        g_assert_cmpuint(ring.epoch, ==, first + i);
+        g_assert_false(ring.doubtful);
+        uses = virUseRingToUses(&ring, 10);
+        g_assert_cmpuint(uses->len, ==, MIN(i, VIR_USE_RING_SECTORS));
+        g_clear_pointer(&uses, g_ptr_array_unref);
+    }
+}
+
+/* A write that the first user of such a lease began is not lost either. */
+static void
+testTornAfterResetIsCounted(Fixture *f, gconstpointer data)
+{
+    virUseRing ring;
+
+    virUseRingReset(f->bytes, SECTOR, LEASE, 12, 1700000000000000);
+    memset(sectorOf(f, 13), 0x55, 100);
+    ring = parse(f);
+    g_assert_true(ring.doubtful);
+    g_assert_cmpuint(ring.epoch, ==, 13);
+}
+
+static void
+testResetWithoutFloorIsEmpty(Fixture *f, gconstpointer data)
+{
+    virUseRingReset(f->bytes, SECTOR, LEASE, 0, 1700000000000000);
+    g_assert_cmpuint(parse(f).epoch, ==, 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -335,5 +386,10 @@ main(int argc, char **argv)
     ADD("garbage", NULL, testGarbageIsRefused);
     ADD("foreign", NULL, testForeignRecordIsNotOurs);
     ADD("newer", NULL, testNewerVersionIsRefused);
+    ADD("reset/low", &early, testResetGoesOnFromTheFloor);
+    ADD("reset/wrap", &wrap, testResetGoesOnFromTheFloor);
+    ADD("reset/high", &late, testResetGoesOnFromTheFloor);
+    ADD("reset/torn", NULL, testTornAfterResetIsCounted);
+    ADD("reset/none", NULL, testResetWithoutFloorIsEmpty);
     return g_test_run();
 }

@@ -20,6 +20,7 @@ sanlock_tests = \
 	%D%/test-sanlock-create.sh \
 	%D%/test-sanlock-exec.sh \
 	%D%/test-sanlock-faults.sh \
+	%D%/test-sanlock-gc.sh \
 	%D%/test-sanlock-join.sh \
 	%D%/test-sanlock-leases.sh \
 	%D%/test-sanlock-renewal.sh \

@@ -40,9 +40,11 @@ testHeaderRoundTrip(void)
     virSanlockGeometry in = geometry(4096), out;
     guint8 bytes[VIR_SANLOCK_HEADER_SIZE], again[VIR_SANLOCK_HEADER_SIZE];
 
+    in.epochFloor = 77;
     virSanlockHeaderEncode(&in, bytes);
     g_assert_cmpint(virSanlockHeaderDecode(bytes, &out), ==, VIR_SANLOCK_HEADER_VALID);
     g_assert_cmpuint(out.maxSlots, ==, 1000);
+    g_assert_cmpuint(out.epochFloor, ==, 77);
     g_assert_cmpstr(out.lockspace, ==, "vmstore");
     virSanlockHeaderEncode(&out, again);
     g_assert_cmpmem(bytes, sizeof(bytes), again, sizeof(again));
@@ -85,6 +87,7 @@ testHeaderImpossible(void)
     assertHeader(g, VIR_SANLOCK_HEADER_DAMAGED)
     BAD(sectorSize, 0);
     BAD(sectorSize, 1024);
+    BAD(epochFloor, G_MAXUINT64);
     BAD(alignBytes, 0);
     BAD(alignBytes, G_MAXUINT64);
     BAD(maxHosts, 0);
@@ -197,6 +200,17 @@ testIndexFinds(void)
     /* the same name twice: every host takes the first */
     setEntry(bytes, &g, 17, "disk-1");
     g_assert_cmpint(virSanlockIndexFind(bytes, &g, "disk-1"), ==, 17);
+
+    /* removed: its neighbours stay, and the sector of it is told */
+    setEntry(bytes, &g, 16, "disk-16");
+    setEntry(bytes, &g, 18, "disk-18");
+    g_assert_cmpuint(virSanlockIndexRemove(bytes, &g, 17), ==, 512 + 17 / 8 * 512);
+    g_assert_cmpint(virSanlockIndexFind(bytes, &g, "disk-1"), ==, 999);
+    g_assert_cmpint(virSanlockIndexFind(bytes, &g, "disk-16"), ==, 16);
+    g_assert_cmpint(virSanlockIndexFind(bytes, &g, "disk-18"), ==, 18);
+    virSanlockIndexGet(bytes, &g, 17, &entry);
+    g_assert_cmpuint(entry.offset, ==, 0);
+    g_assert_cmpstr(entry.name, ==, "");
 
     for (guint i = 0; i < g.maxSlots; i++)
         setEntry(bytes, &g, i, LONGEST "x");

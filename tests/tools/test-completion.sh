@@ -22,7 +22,7 @@ offers() {
 }
 
 offers "store" sto
-offers "create list check info" store ""
+offers "create list check gc info" store ""
 offers "check" store ch
 offers "--max-hosts --max-leases" store create --max
 offers "--timeout" host join --ti

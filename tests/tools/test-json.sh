@@ -34,6 +34,7 @@ keys 'host status' . '' host alpha leasehold host status
 keys 'host' host '' host alpha leasehold host status
 keys 'store check' . '' host alpha leasehold store check
 keys 'store check' findings.0 findings host alpha leasehold store check
+keys 'store gc' . '' host alpha leasehold store gc --unused-for 1
 keys doctor . '' host alpha leasehold doctor
 keys doctor timeline.0 timeline host alpha leasehold doctor
 

@@ -28,7 +28,8 @@ usage() {
 usage 'a command is needed'
 usage "no command 'stroe'; did you mean 'store" stroe list
 usage "did you mean 'store create'" store creat /x
-usage "'store' needs one of: create, list, check, info" store
+usage "'store' needs one of: create, list, check, gc, info" store
+usage "needs --unused-for DAYS" store gc
 usage "no command 'frobnicate'"$'\n' frobnicate
 usage "no command '.x0a'" $'\n'
 usage 'Unknown option --bogus' --bogus store list
