@@ -38,7 +38,7 @@ is "$status $output" "0 ()" "gdbus: Peer.Ping"
 gcall org.freedesktop.DBus.Properties.Set "$guest" State "<'paused'>"
 is "$status" 1 "gdbus: no property can be set"
 gcall "$guest.ShutdownAbort"
-like "$errors" "io.leasehold.Error.State: .*no deadline" "gdbus: errors have their names"
+like "$errors" "io.leasehold.Error.State: .*not asked to shut down" "gdbus: errors have their names"
 run timeout 20 gdbus introspect "${where[@]}" --xml
 ok "gdbus: introspection is the installed interface" python3 - "$top_srcdir/data/$guest.xml" "$TEST_TMP/.out" <<'PY'
 import sys, xml.etree.ElementTree as tree
