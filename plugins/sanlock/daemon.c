@@ -319,15 +319,18 @@ virSanlockDaemonIsSame(const char *one, const char *other)
 
 gboolean
 virSanlockDaemonCheckStore(const char *lockspace, guint hostId, const char *store,
-                           GError **error)
+                           guint64 *generation, GError **error)
 {
     g_autofree char *words = NULL;
     g_autofree char *path = NULL;
     struct sanlk_lockspace found;
 
+    *generation = 0;
     /* whoever goes on to use the lockspace asks the daemon again, and hears why */
     if (!virSanlockDaemonReadLockspace(lockspace, hostId, &words, &found, NULL) || !words)
         return TRUE;
+    if (wordNumber(words, "acquire_last_success") != 0)
+        *generation = wordNumber(words, "host_generation");
     path = g_strndup(found.host_id_disk.path, sizeof(found.host_id_disk.path));
     if (virSanlockDaemonIsSame(path, store))
         return TRUE;

@@ -53,8 +53,10 @@ gboolean virSanlockDaemonReadMember(const char *lockspace, guint hostId,
 
 /** CONFIG if the daemon has joined the lockspace in another store than @store: a copy has the
  * same name, and leases taken there would be kept alive by nobody's renewals. Looks at the
- * storage of both. TRUE if this host is not in the lockspace. */
+ * storage of both. @generation: (out): of this host there, 0 if it is not in the lockspace;
+ * TRUE then, too. */
 gboolean virSanlockDaemonCheckStore(const char *lockspace, guint hostId, const char *store,
+                                    guint64 *generation,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** virSanlockSelf: this host in a lockspace that it has joined. */

@@ -134,20 +134,49 @@ virSanlockMembershipOpenJob(gpointer data, GError **error)
     return TRUE;
 }
 
+gboolean
+virSanlockHostCheckStore(virSanlockStore *store, guint hostId, GError **error)
+{
+    virSanlockLeaderVerdict verdict;
+    virSanlockLeader slot;
+    guint64 generation;
+
+    if (!virSanlockDaemonCheckStore(store->geometry.lockspace, hostId, store->path,
+                                    &generation, error))
+        return FALSE;
+    if (generation == 0)
+        return TRUE;
+    if (!virSanlockStoreReadLeader(
+            store, (guint64)(hostId - 1) * store->geometry.sectorSize,
+            VIR_SANLOCK_LEADER_HOST, &slot, &verdict, error))
+        return FALSE;
+    if (verdict == VIR_SANLOCK_LEADER_VALID && slot.timestamp &&
+        slot.ownerGeneration == generation)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "store %s is not the one that this host has joined: another one was made "
+                "at its path since. End the guests of this host, then 'leasehold host "
+                "leave' and 'leasehold host join', on each host",
+                store->path);
+    return FALSE;
+}
+
 static gboolean
 virSanlockMembershipDaemonJob(gpointer data, GError **error)
 {
     virSanlockMembership *membership = data;
+    g_autoptr(virSanlockStore) store = NULL;
     virSanlockDaemonId id;
 
     if (!virSanlockDaemonIdentify(&id, error) ||
         !virSanlockDaemonReadState(&membership->daemon, error) ||
         !virSanlockDaemonReadMember(membership->geometry.lockspace,
                                     membership->config->hostId, &membership->member,
-                                    error) ||
-        !virSanlockDaemonCheckStore(membership->geometry.lockspace,
-                                    membership->config->hostId,
-                                    membership->config->store, error))
+                                    error))
+        return FALSE;
+    store = virSanlockStoreOpen(membership->config->store,
+                                membership->geometry.lockspace, error);
+    if (!store || !virSanlockHostCheckStore(store, membership->config->hostId, error))
         return FALSE;
     return membership->member == VIR_SANLOCK_MEMBER_JOINED ||
            virSanlockMarkerCheck(membership->config, &id, error);

@@ -4,6 +4,7 @@
  */
 #include "plugins/sanlock/lease.h"
 #include "plugins/sanlock/daemon.h"
+#include "plugins/sanlock/host.h"
 #include "plugins/sanlock/libsanlock.h"
 
 static virSanlockLeaseSet *
@@ -148,9 +149,7 @@ virSanlockLeaseSetLocateJob(gpointer data, GError **error)
 
     if (!store || !virSanlockLeaseSetFind(set, store, error))
         return FALSE;
-    if (set->checkStore &&
-        !virSanlockDaemonCheckStore(store->geometry.lockspace, set->config->hostId,
-                                    store->path, error))
+    if (set->checkStore && !virSanlockHostCheckStore(store, set->config->hostId, error))
         return FALSE;
     for (gsize i = 0; i < set->n; i++) {
         virSanlockLease *lease = &set->leases[i];

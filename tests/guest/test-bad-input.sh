@@ -9,8 +9,8 @@
 # test-start-refused.sh, duplicate host ids and the daemon in tests/sanlock/test-sanlock-join.sh,
 # every element of a description in tests/domain/test-domain-refuse.c.
 #
-# Seen failing: a copy of the store, whose leases nobody renews, was used for a guest; a name
-# beyond ASCII ended the supervisor in the C locale.
+# Seen failing: a copy of the store, whose leases nobody renews, was used for a guest, and so was a
+# store that had replaced it; a name beyond ASCII ended the supervisor in the C locale.
 
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/hosts.sh"
@@ -142,6 +142,15 @@ config 1 "run_dir|characters" "a runtime folder with too long a path" \
     "s,^run_dir = .*/run,&/$(printf '%0100d' 0),"
 : >"$TEST_TMP/file"
 config 1 "Not a directory|not a directory" "a file as the runtime folder" "s,^run_dir = .*/run,run_dir = $TEST_TMP/file,"
+
+# Another store at the same path: the daemon goes on renewing itself in the one that is gone.
+mv "$STORE" "$STORE.joined"
+must host alpha leasehold store create "$STORE" --lockspace test --io-timeout 1 --max-leases 6
+refused 1 "is not the one that this host has joined" "a store that was made anew since: run" \
+    leasehold run "$TEST_TMP/web.xml"
+refused 1 "is not the one that this host has joined" "a store that was made anew since: join" \
+    leasehold host join -q
+mv "$STORE.joined" "$STORE"
 
 # ---- images --------------------------------------------------------------------------------
 
