@@ -90,6 +90,25 @@ virDomainLockManagedSave(virDomainLock *dom, guint flags, const virLockWait *wai
 
 /* --- restore --------------------------------------------------------------------------- */
 
+/* What would start is looked at here, so that a file with a description that nobody could use,
+ * or with that of another guest than it says, starts nothing. */
+static gboolean
+virClientCheckGuest(const virSaveImage *image, const char *path, GError **error)
+{
+    g_autoptr(virDomainDef) def = virDomainLockDefFromSpec(image->spec, error);
+
+    if (!def) {
+        g_prefix_error(error, "'%s' cannot be used: ", path);
+        return FALSE;
+    }
+    if (g_str_equal(virDomainDefGetUuid(def), image->uuid))
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "'%s' cannot be used: it says that it is guest %s, and describes guest %s",
+                path, image->uuid, virDomainDefGetUuid(def));
+    return FALSE;
+}
+
 /* The start of the guest in the file; NULL: it is none. */
 static virDomainLockSpec *
 virClientRestoreSpec(const char *path, guint flags, GError **error)
@@ -97,7 +116,7 @@ virClientRestoreSpec(const char *path, guint flags, GError **error)
     g_autoptr(virSaveImage) image = virSaveFileRead(path, error);
     virDomainLockSpec *spec = NULL;
 
-    if (!image)
+    if (!image || !virClientCheckGuest(image, path, error))
         return NULL;
     spec = g_steal_pointer(&image->spec);
     spec->restore = json_object_new();

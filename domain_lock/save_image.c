@@ -289,10 +289,27 @@ virSaveLeasesFromJson(virSaveImage *image, JsonObject *object, GError **error)
     return run || virSaveBad(error, "the guest's own lease is missing");
 }
 
+/* Only what the guest is: where it comes from, and what becomes of other files then, is not for
+ * a file to say. */
+static gboolean
+virSaveGuestFromJson(virSaveImage *image, JsonObject *object, GError **error)
+{
+    JsonObject *guest = virDomainLockJsonObject(object, "guest");
+    g_autoptr(virDomainLockSpec) spec = NULL;
+
+    if (!guest)
+        return virSaveBad(error, "the guest's description is missing");
+    spec = virDomainLockSpecFromJson(guest, error);
+    if (!spec)
+        return FALSE;
+    image->spec = virDomainLockSpecCopyGuest(spec);
+    return image->spec->xml || image->spec->argv ||
+           virSaveBad(error, "the guest's description is missing");
+}
+
 static gboolean
 virSaveFromJson(virSaveImage *image, JsonObject *object, GError **error)
 {
-    JsonObject *guest = virDomainLockJsonObject(object, "guest");
     const char *state = virDomainLockJsonString(object, "state");
     JsonNode *checked = json_object_get_member(object, "checked");
 
@@ -314,10 +331,8 @@ virSaveFromJson(virSaveImage *image, JsonObject *object, GError **error)
         return virSaveBad(error, "a uuid in it is none");
     if (!image->paused && g_strcmp0(state, "running") != 0)
         return virSaveBad(error, "it knows neither running nor paused");
-    if (!guest)
-        return virSaveBad(error, "the guest's description is missing");
-    image->spec = virDomainLockSpecFromJson(guest, error);
-    return image->spec && virSaveLeasesFromJson(image, object, error);
+    return virSaveGuestFromJson(image, object, error) &&
+           virSaveLeasesFromJson(image, object, error);
 }
 
 static gboolean

@@ -22,3 +22,9 @@ TESTS += %D%/fuzz-control-auth
 %C%_fuzz_control_auth_SOURCES = %D%/fuzz-control-auth.c %D%/replay.c
 %C%_fuzz_control_auth_LDADD = supervisor/libsupervisor.la $(GIO_LIBS) $(GLIB_LIBS)
 EXTRA_DIST += %D%/corpus/control-auth
+
+check_PROGRAMS += %D%/fuzz-save-image
+TESTS += %D%/fuzz-save-image
+%C%_fuzz_save_image_SOURCES = %D%/fuzz-save-image.c %D%/replay.c
+%C%_fuzz_save_image_LDADD = $(domain_LIBS)
+EXTRA_DIST += %D%/corpus/save-image

@@ -16,6 +16,7 @@ domain_lock_test_ldadd = \
 domain_lock_tests = \
 	%D%/test-audit \
 	%D%/test-runtime \
+	%D%/test-save-file \
 	%D%/test-sequences \
 	%D%/test-transitions \
 	$(NULL)
@@ -26,6 +27,8 @@ TESTS += $(domain_lock_tests)
 %C%_test_audit_LDADD = $(domain_lock_test_ldadd)
 %C%_test_runtime_SOURCES = %D%/test-runtime.c $(domain_lock_fakes)
 %C%_test_runtime_LDADD = $(domain_lock_test_ldadd)
+%C%_test_save_file_SOURCES = %D%/test-save-file.c tests/lib/vir_test.h
+%C%_test_save_file_LDADD = $(domain_LIBS)
 %C%_test_sequences_SOURCES = %D%/test-sequences.c $(domain_lock_fakes)
 %C%_test_sequences_LDADD = $(domain_lock_test_ldadd)
 %C%_test_transitions_SOURCES = %D%/test-transitions.c

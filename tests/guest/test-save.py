@@ -6,11 +6,15 @@ QEMU, two sanlock hosts, and a guest that notices a second writer of its disk.
 
 import json
 import os
+import struct
 import subprocess
 import sys
+import zlib
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
+from dbus_wire import Client, ERROR, string  # noqa: E402
 from lab import Lab, Tap, requires, wait_until  # noqa: E402
+from moving import Rsh  # noqa: E402
 
 tap = Tap()
 
@@ -238,6 +242,92 @@ def managed(lab):
     guest.end()
 
 
+def over_dbus(lab):
+    """What the command would never ask for."""
+    guest = Guest(lab, "dbus")
+    identity = json.loads(guest.alpha.leasehold("--json", "show", "dbus").stdout)["uuid"]
+    client = Client(os.path.join(guest.alpha.run_dir, "guests", identity, "control"))
+    client.authenticate()
+    for path, flags, error in ((guest.file, 2 | 4, b"Error.Config"), (guest.file, 8, b"Unsupported"),
+                               (guest.file, 1 << 20, b"Error.Unsupported"),
+                               ("a.save", 0, b"Error.Config"), ("", 0, b"Error.Config"),
+                               ("/proc/x/y", 0, b"Error."), ("/dev/null", 0, b"Error.Config")):
+        kind, answer = client.call("io.leasehold.Guest1", "Save", "su",
+                                   string(path) + b"\0" * (-(len(path) + 5) % 4) +
+                                   struct.pack("<I", flags))
+        tap.ok(kind == ERROR and error in answer, "D-Bus: Save %r %d is refused" % (path, flags),
+               answer)
+    kind, answer = client.call("io.leasehold.Guest1", "ManagedSave", "u", struct.pack("<I", 6))
+    tap.ok(kind == ERROR and b"mutually exclusive" in answer, "D-Bus: ManagedSave: both flags",
+           answer)
+    client.close()
+    tap.ok(state(guest.alpha, "dbus").startswith("running") and writes(lab, guest.disk) and
+           not guest.leftovers(), "and the guest has not noticed", guest.leftovers())
+    guest.end()
+
+
+def forged(lab):
+    """A file whose checksums are right, and whose words are not."""
+    guest = Guest(lab, "forged")
+    guest.save()
+    with open(guest.file, "rb") as file:
+        whole = file.read()
+    length = int.from_bytes(whole[52:56], "little")
+    victim = lab.file("victim")
+    with open(victim, "w") as file:
+        file.write("precious")
+
+    def forge(change, *words):
+        document = json.loads(whole[64:64 + length])
+        change(document)
+        text = json.dumps(document).encode()
+        head = whole[:52] + struct.pack("<II", len(text), zlib.crc32(text))
+        room = int.from_bytes(whole[16:24], "little")
+        with open(guest.file, "wb") as file:
+            file.write((head + struct.pack("<I", zlib.crc32(head)) + text).ljust(room, b"\0") +
+                       whole[room:])
+        done = guest.restore(guest.beta)
+        if words:
+            history = guest.beta.leasehold("events", "forged").stdout
+            tap.ok(done.returncode == 1 and all(word in done.stderr for word in words) and
+                   "START" not in history, "forged, and nothing starts: " + words[0],
+                   done.returncode, done.stderr)
+        return done
+
+    forge(lambda d: d.update(uuid="12345678-1234-4234-8234-123456789012"), "describes guest")
+    forge(lambda d: d["guest"]["command"].update(argv=["qemu-system-x86_64", "-daemonize"]),
+          "daemonize")
+    forge(lambda d: d["guest"].pop("command"), "neither a description nor a command line")
+    forge(lambda d: d.update(guest={"version": 1, "attach": d["uuid"]}), "description is missing")
+    forge(lambda d: d.update(leases=[]), "lease is missing")
+    forge(lambda d: d.update(state="flying"), "neither")
+    done = forge(lambda d: d["guest"].update(discard=victim, config="/nowhere", flags=255))
+    tap.ok(done.returncode == 0 and os.path.exists(victim) and
+           state(guest.beta, "forged").startswith("running"),
+           "a file names no other file to be removed, and no configuration", done.stderr)
+    good, report = guest.end()
+    tap.ok(good, "nothing else wrote the disk", report)
+
+
+def moved(lab):
+    """Saved after a migration, and migrated after a restore: one QEMU does both."""
+    guest = Guest(lab, "moved")
+    rsh = Rsh(lab)
+    done = guest.alpha.leasehold("migrate", "moved", "beta", "--rsh", rsh.command)
+    tap.ok(done.returncode == 0 and writes(lab, guest.disk), "migrated to beta", done.stderr)
+    done = wait_until(30, lambda: guest.beta.leasehold("save", "moved", guest.file).returncode == 0)
+    tap.ok(done, "and saved there, once its leases are its own")
+    done = guest.restore(guest.beta)
+    tap.ok(done.returncode == 0 and writes(lab, guest.disk), "restored there", done.stderr)
+    done = guest.beta.leasehold("migrate", "moved", "alpha", "--rsh", rsh.command)
+    tap.ok(done.returncode == 0 and writes(lab, guest.disk), "and migrated back", done.stderr)
+    stale = guest.restore(guest.beta, "--timeout", "0")
+    tap.ok(stale.returncode in (3, 6), "its file is of no use any more", stale.returncode,
+           stale.stderr)
+    good, report = guest.end()
+    tap.ok(good and "1 writers" in report, "one boot wrote all", report)
+
+
 def described(lab):
     """A guest from a description, with a disk that came while it ran."""
     alpha, beta = lab.hosts
@@ -289,7 +379,8 @@ def main():
     with Lab("save") as lab:
         lab.store()
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
-        for case in (moves, used_since, states, hostile, cannot, managed, described):
+        for case in (moves, used_since, states, hostile, forged, cannot, over_dbus,
+                     managed, moved, described):
             try:
                 case(lab)
             except (AssertionError, OSError, ValueError, KeyError,
