@@ -3,11 +3,17 @@
 """bench.py: what leases cost a guest, against bare QEMU on the same machine in the same run.
 
 Real sanlock daemons, real QEMU under TCG, the boot payload. A figure is the median of its
-rounds; what is compared is measured in turns, so that whatever else the machine does falls on
-both sides. The table names the target of each figure; the exit status is 1 if one is missed.
+rounds, with the best of them beside it; what is compared is measured in turns, so that whatever
+else the machine does falls on both sides. The table names the target of each figure; the exit
+status is 1 if one is missed. On a machine that has other things to do too the best of the rounds
+means more, and "chrt -f 5 make bench" keeps the processors for this.
 
 What sanlock itself takes is measured by a client of its own that takes the same leases in the
-same calls: that much no user of sanlock can save.
+same calls: that much no user of sanlock can save. For each lease it reads 1 MiB and writes three
+sectors, each of them through to the disk (on a journalling file system often with a commit of
+the journal). So starts and refusals are measured a second time with store and images in memory,
+where the kernel can do direct I/O there: that is what the software costs, and the difference is
+the storage.
 
 bare QEMU is started with the very arguments that Leasehold gave it, read from /proc, the
 socket of its monitor at the same file descriptor, and is over the line when `cont` has
@@ -15,6 +21,7 @@ answered; Leasehold is over it when `leasehold run` has ended.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import ctypes
 import json
@@ -25,6 +32,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 TOP_SRC = os.environ.get("top_srcdir") or os.path.abspath(
@@ -38,19 +46,26 @@ MSEC = 1000.0
 class Bench:
     """The hosts alpha and beta, and the figures found so far."""
 
-    def __init__(self, lab, rounds, idle_sec):
+    def __init__(self, lab, rows, storage, options):
         self.lab = lab
-        self.rounds = rounds
-        self.idle_sec = idle_sec
-        self.rows = []
+        self.rows = rows
+        self.storage = storage
+        self.rounds = options.rounds
+        self.idle_sec = options.idle
         lab.store()
         self.alpha, self.beta = lab.host("alpha", 1), lab.host("beta", 2)
         lab.join(self.alpha, self.beta)
+        # which takes a renewal or two; before it a refusal has to ask sanlock
+        if not testlab.wait_until(30, lambda: sees(self.beta, self.alpha)):
+            raise AssertionError("beta does not see alpha")
 
-    def row(self, name, value, unit, target=None, ratio=None, samples=None):
+    def row(self, name, value, unit, target=None, ratio=None, samples=None, best=None):
         """@target: the most that @value may be; None: told for information."""
+        if best is None and samples:
+            best = min(samples)
         self.rows.append({
-            "name": name, "value": value, "unit": unit, "target": target, "ratio": ratio,
+            "name": name + self.storage, "value": value, "best": best, "unit": unit,
+            "target": target, "ratio": ratio,
             "met": None if target is None else value <= target,
             "samples": samples or [],
         })
@@ -78,6 +93,12 @@ def succeed(host, *args):
         raise AssertionError("leasehold %s: exit status %d: %s"
                              % (" ".join(args), done.returncode, done.stderr))
     return done
+
+
+def sees(host, other):
+    """Whether @host knows by now that @other is alive."""
+    hosts = json.loads(succeed(host, "host", "list", "--json").stdout)["hosts"]
+    return any(one["host"] == other.name and one["host_state"] == "live" for one in hosts)
 
 
 def only_qemu(host):
@@ -247,18 +268,28 @@ def measure_start(bench, count):
         with_leases.append(timed(succeed, bench.alpha, "run", xml)[0])
         destroy.append(timed(destroy_until_free, bench.alpha, identity)[0])
         only_sanlock.append(sanlock.measure())
-    ours, bare_ms = statistics.median(with_leases), statistics.median(without)
-    what = "%d disk%s" % (count, "" if count == 1 else "s")
-    bench.row("start, %s: bare QEMU" % what, bare_ms, "ms", samples=without)
-    bench.row("start, %s: leasehold run" % what, ours, "ms", ratio=ours / bare_ms,
-              samples=with_leases)
-    bench.row("start, %s: what the leases cost" % what, ours - bare_ms, "ms",
-              target=30 if count == 8 else None)
-    bench.row("start, %s: of that sanlock itself" % what, statistics.median(only_sanlock), "ms",
-              samples=only_sanlock)
-    bench.row("first start, %s: leases created" % what, first, "ms", ratio=first / bare_ms)
-    bench.row("destroy to leases free, %s" % what, statistics.median(destroy), "ms", target=100,
+    report_start(bench, "%d disk%s" % (count, "" if count == 1 else "s"),
+                 {"bare": without, "ours": with_leases, "sanlock": only_sanlock},
+                 target=30 if count == 8 else None)
+    bench.row("first start, %d: leases created" % count, first, "ms",
+              ratio=first / statistics.median(without))
+    bench.row("destroy to leases free, %d" % count, statistics.median(destroy), "ms", target=100,
               samples=destroy)
+
+
+def report_start(bench, what, samples, target):
+    median = {name: statistics.median(values) for name, values in samples.items()}
+    best = {name: min(values) for name, values in samples.items()}
+    bench.row("start, %s: bare QEMU" % what, median["bare"], "ms", samples=samples["bare"])
+    bench.row("start, %s: leasehold run" % what, median["ours"], "ms",
+              ratio=median["ours"] / median["bare"], samples=samples["ours"])
+    bench.row("start, %s: what the leases cost" % what, median["ours"] - median["bare"], "ms",
+              target=target, best=best["ours"] - best["bare"])
+    bench.row("start, %s: of that sanlock itself" % what, median["sanlock"], "ms",
+              samples=samples["sanlock"])
+    bench.row("start, %s: of that Leasehold" % what,
+              median["ours"] - median["bare"] - median["sanlock"], "ms",
+              best=best["ours"] - best["bare"] - best["sanlock"])
 
 
 def leases_held(host):
@@ -374,6 +405,21 @@ def rollup(pid):
     return {line[0].rstrip(":"): int(line[1]) for line in words}
 
 
+# ---- storage without a disk ------------------------------------------------------------------
+
+MEMORY = "/dev/shm"
+
+
+def memory_does_direct_io():
+    """Since Linux 6.6."""
+    with tempfile.NamedTemporaryFile(dir=MEMORY) as probe:
+        try:
+            os.close(os.open(probe.name, os.O_RDWR | os.O_DIRECT))
+            return True
+        except OSError:
+            return False
+
+
 # ---- the report ------------------------------------------------------------------------------
 
 def machine():
@@ -388,7 +434,7 @@ def machine():
 
 def print_table(rows):
     width = max(len(row["name"]) for row in rows)
-    print("%-*s %12s  %8s  %s" % (width, "", "median", "ratio", "target"))
+    print("%-*s %12s %9s  %6s  %s" % (width, "", "median", "best", "ratio", "target"))
     for row in rows:
         ratio = "%.2f" % row["ratio"] if row["ratio"] else ""
         target = ""
@@ -396,7 +442,38 @@ def print_table(rows):
             target = "<= %g %s: %s" % (row["target"], row["unit"],
                                        "met" if row["met"] else "MISSED")
         value = "%.1f %-3s" % (row["value"], row["unit"])
-        print("%-*s %12s  %8s  %s" % (width, row["name"], value, ratio, target))
+        best = "" if row["best"] is None else "%.1f" % row["best"]
+        print("%-*s %12s %9s  %6s  %s" % (width, row["name"], value, best, ratio, target))
+
+
+def measure_all(options):
+    rows = []
+    with testlab.Lab("bench") as lab:
+        bench = Bench(lab, rows, "", options)
+        for count in (1, 8):
+            measure_start(bench, count)
+        measure_refusal(bench)
+        measure_attach(bench)
+        measure_nothing(bench)
+        measure_idle(bench)
+    return rows
+
+
+def measure_in_memory(options):
+    os.environ["TEST_DIRECT_DIR"] = MEMORY
+    rows = []
+    with testlab.Lab("bench-memory") as lab:
+        bench = Bench(lab, rows, " (in memory)", options)
+        measure_start(bench, 8)
+        measure_refusal(bench)
+        measure_attach(bench)
+    return rows
+
+
+def in_process(function, *args):
+    """Its own, because libsanlock keeps the first daemon that it was told of."""
+    with concurrent.futures.ProcessPoolExecutor(max_workers=1) as executor:
+        return executor.submit(function, *args).result()
 
 
 def main():
@@ -407,21 +484,16 @@ def main():
     options = parser.parse_args()
     testlab.requires("sanlock", "qemu-system-x86_64", "payload")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab is left
-    with testlab.Lab("bench") as lab:
-        bench = Bench(lab, options.rounds, options.idle)
-        for count in (1, 8):
-            measure_start(bench, count)
-        measure_refusal(bench)
-        measure_attach(bench)
-        measure_nothing(bench)
-        measure_idle(bench)
+    rows = in_process(measure_all, options)
+    if memory_does_direct_io():
+        rows += in_process(measure_in_memory, options)
     about = machine()
     print("%(qemu)s, kernel %(kernel)s, %(processors)d processors, load %(load)s" % about)
-    print_table(bench.rows)
+    print_table(rows)
     if options.json:
         with open(options.json, "w") as out:
-            json.dump({"machine": about, "figures": bench.rows}, out, indent=2)
-    return 1 if any(row["met"] is False for row in bench.rows) else 0
+            json.dump({"machine": about, "figures": rows}, out, indent=2)
+    return 1 if any(row["met"] is False for row in rows) else 0
 
 
 if __name__ == "__main__":
