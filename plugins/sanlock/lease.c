@@ -140,6 +140,32 @@ virSanlockLeaseSetFind(virSanlockLeaseSet *set, virSanlockStore *store, GError *
     return TRUE;
 }
 
+/* Up to the first that another host owns: it will be looked at first, and mostly it decides. To
+ * the others nothing is lost: that their leaders name nobody is a hint only (take.c). */
+static gboolean
+virSanlockLeaseSetReadLeaders(virSanlockLeaseSet *set, virSanlockStore *store,
+                              GError **error)
+{
+    gboolean owned = FALSE;
+
+    for (gsize i = 0; i < set->n; i++) {
+        virSanlockLease *lease = &set->leases[i];
+        virSanlockLeaderVerdict verdict;
+
+        memset(&lease->leader, 0, sizeof(lease->leader));
+        if (lease->slot < 0 || owned)
+            continue;
+        if (!virSanlockStoreReadLeader(store,
+                                       virSanlockSlotOffset(&store->geometry, lease->slot),
+                                       VIR_SANLOCK_LEADER_LEASE, &lease->leader, &verdict,
+                                       error))
+            return FALSE;
+        owned = lease->leader.timestamp && lease->leader.ownerId &&
+                lease->leader.ownerId != set->config->hostId;
+    }
+    return TRUE;
+}
+
 static gboolean
 virSanlockLeaseSetLocateJob(gpointer data, GError **error)
 {
@@ -151,16 +177,8 @@ virSanlockLeaseSetLocateJob(gpointer data, GError **error)
         return FALSE;
     if (set->checkStore && !virSanlockHostCheckStore(store, set->config->hostId, error))
         return FALSE;
-    for (gsize i = 0; i < set->n; i++) {
-        virSanlockLease *lease = &set->leases[i];
-        virSanlockLeaderVerdict verdict;
-
-        if (lease->slot >= 0 &&
-            !virSanlockStoreReadLeader(
-                store, virSanlockSlotOffset(&store->geometry, lease->slot),
-                VIR_SANLOCK_LEADER_LEASE, &lease->leader, &verdict, error))
-            return FALSE;
-    }
+    if (!virSanlockLeaseSetReadLeaders(set, store, error))
+        return FALSE;
     set->located = TRUE;
     return TRUE;
 }
