@@ -159,6 +159,28 @@ forkSafeChild(const virSpawnOptions *options, pid_t parent, int errnoFd)
     _exit(CHILD_FAILED);
 }
 
+int
+virSpawnForkSafeRun(const char *file, char *const *argv, char *const *envp, int outFd,
+                    int *waitStatus)
+{
+    pid_t parent = getpid();
+    pid_t pid = _Fork();
+
+    if (pid < 0)
+        return errno;
+    if (pid == 0) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent &&
+            dup2(outFd, STDOUT_FILENO) >= 0 && dup2(outFd, STDERR_FILENO) >= 0)
+            execve(file, argv, envp);
+        _exit(CHILD_FAILED);
+    }
+    while (waitpid(pid, waitStatus, 0) < 0) {
+        if (errno != EINTR)
+            return errno;
+    }
+    return 0;
+}
+
 static gboolean
 checkOptions(const virSpawnOptions *options, GError **error)
 {

@@ -71,6 +71,17 @@ gboolean virSpawn(const virSpawnOptions *options, pid_t *pid, int *pidfd,
 void virSpawnForkSafeCloseFds(const int *keep, gsize nKeep);
 
 /**
+ * virSpawnForkSafeRun: for a child function: runs a program to its end, beside whatever it has
+ * open without CLOEXEC. Fork-safe.
+ * @outFd: its standard output and error
+ * @waitStatus: (out): as waitpid gave it; status 127: it could not be executed
+ *
+ * The program dies with the caller. Returns 0 or errno.
+ */
+int virSpawnForkSafeRun(const char *file, char *const *argv, char *const *envp, int outFd,
+                        int *waitStatus);
+
+/**
  * virSpawnReap: waits for the child by @deadlineUsec (monotonic) and reaps it.
  * @waitStatus: (out): as waitpid gave it
  * Returns FALSE if it still runs; it is not killed.

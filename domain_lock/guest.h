@@ -76,6 +76,11 @@ typedef struct _virDomainLockGuestOps {
     void (*watch)(virDomainLockGuest *guest, virDomainLockGuestFunc func, gpointer opaque);
     /** 0 before park. */
     pid_t (*getPid)(virDomainLockGuest *guest);
+    /** Before exec: the parked child runs a program (searched in PATH) to its end, which has
+     * the leases too, and dies with it. A program that fails is UNAVAILABLE with its words;
+     * one that does not end by the deadline TIMEOUT: only kill is left then. */
+    gboolean (*run)(virDomainLockGuest *guest, const char *const *argv, gint64 deadlineUsec,
+                    GError **error);
 } virDomainLockGuestOps;
 
 /** First member of every implementation. */

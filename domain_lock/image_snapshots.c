@@ -187,8 +187,8 @@ virSnapshotsReadError(const char *path, GError **error)
 }
 
 static gboolean
-virSnapshotsLocateIn(int fd, const char *path, guint8 *buffer, virImageSnapshotTable *table,
-                     GError **error)
+virSnapshotsLocateIn(int fd, const char *path, guint8 *buffer,
+                     virImageSnapshotTable *table, GError **error)
 {
     gssize have = virSnapshotsPread(fd, buffer, SNAPSHOTS_ALIGN, 0);
 

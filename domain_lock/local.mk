@@ -128,6 +128,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/snapshot_delete.c \
 	%D%/snapshot_job.c \
 	%D%/snapshot_look.c \
+	%D%/snapshot_offline.c \
 	%D%/snapshot_recover.c \
 	%D%/snapshot_revert.c \
 	%D%/spec.c \

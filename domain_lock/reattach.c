@@ -49,6 +49,7 @@ static gboolean
 virReattachWasStarting(const virDomainLockStatus *status)
 {
     return status->step && (g_str_has_prefix(status->step, "start:") ||
+                            g_str_has_prefix(status->step, "offline:") ||
                             g_str_has_prefix(status->step, "incoming:"));
 }
 
@@ -211,13 +212,16 @@ virReattachLoadSpec(virDomainLockRuntime *runtime, const virDomainLockSpec *aske
     return g_steal_pointer(&saved);
 }
 
-/* Before QEMU was executed: step 7 of a start, 6 of a guest that comes from another host. */
+/* Before QEMU was executed: step 7 of a start, 6 of a guest that comes from another host, 10 of
+ * one that goes back to a snapshot. */
 static gboolean
 virReattachIsParked(const virDomainLockStatus *status)
 {
     const char *colon = virReattachWasStarting(status) ? strchr(status->step, ':') : NULL;
 
-    return colon && atoi(colon + 1) < (*status->step == 'i' ? 6 : 7);
+    return colon && atoi(colon + 1) < (*status->step == 'i'   ? 6
+                                       : *status->step == 'o' ? 10
+                                                              : 7);
 }
 
 /* The parked child ends with its supervisor, but not in the same instant. */

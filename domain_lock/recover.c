@@ -82,6 +82,21 @@ virRecoverLease(virReattach *re, guint step, JsonObject *details, GError **error
     return TRUE;
 }
 
+/* What is done without QEMU has ended with the old supervisor. */
+static gboolean
+virRecoverOffline(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    gboolean back = FALSE;
+
+    if (!virDomainLockOfflineRecover(re->obj, step, &back, error))
+        return FALSE;
+    if (back)
+        virReattachNote(re, "it had gone back to a snapshot (step %u), and goes on", step);
+    else
+        virReattachNote(re, "its way back to a snapshot was interrupted (step %u)", step);
+    return TRUE;
+}
+
 /* The end is begun again: virDomainLockReattachFollow. */
 static gboolean
 virRecoverEnd(virReattach *re, guint step, JsonObject *details, GError **error)
@@ -139,6 +154,7 @@ static const virRecovery recoveries[] = {
     {"snapshot-create", virRecoverSnapshot},
     {"snapshot-delete", virRecoverSnapshot},
     {"snapshot-revert", virRecoverSnapshot},
+    {"offline", virRecoverOffline},
 };
 
 static gboolean

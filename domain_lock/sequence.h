@@ -198,6 +198,24 @@ gboolean virDomainLockSnapshotBring(virDomainLockObj *obj,
                                     const virDomainLockSnapshotSpec *spec,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** A guest of which a revert has begun and not ended is not started: STATE. Under its leases. */
+gboolean virDomainLockSnapshotCheckStart(virDomainLockObj *obj,
+                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/**
+ * virDomainLockOfflineRun: works on the snapshots of a guest that does not run, as obj->spec
+ * says, under its leases; steps 4 to 14 after virDomainLockStartPrepare (snapshot_offline.c).
+ * Afterwards the guest is RUNNING or PAUSED, where that was asked for, or SHUTOFF as before.
+ */
+gboolean virDomainLockOfflineRun(virDomainLockObj *obj, const virLockWait *wait,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** What that is called: "create": "taking a snapshot". */
+const char *virDomainLockOfflineJob(const char *op);
+/** Its supervisor died in @step: *back: QEMU has all of the guest, which goes on; else it never
+ * ran, and is to be ended. */
+gboolean virDomainLockOfflineRecover(virDomainLockObj *obj, guint step, gboolean *back,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** For a supervisor that finds one of them half done: QEMU's job is waited for, then it is
  * finished or undone: *@what says which. @details: of the journal */
 gboolean virDomainLockSnapshotRecover(virDomainLockObj *obj, guint step,

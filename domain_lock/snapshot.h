@@ -9,10 +9,11 @@
  *   snapshot_compare.c   is the guest the one that the snapshot was of?
  *   snapshot_job.c       QEMU's snapshot jobs
  *   snapshot_create.c, snapshot_delete.c, snapshot_revert.c: of a guest that runs
+ *   snapshot_offline.c   of a guest that does not run
  *   snapshot_recover.c   after a supervisor died
  *
- * I1 to I3: QEMU, which holds the exclusive leases of the disks, is the only one that changes
- * their images here; nothing is taken and nothing given up. I7 does not hold memory back here:
+ * I1 to I3: who changes images here holds their exclusive leases: QEMU, or the parked child of
+ * a supervisor, which runs qemu-img. I7 does not hold memory back here:
  * the memory of a snapshot and the disks of the same instant are brought back together.
  */
 #ifndef LEASEHOLD_DOMAIN_LOCK_SNAPSHOT_H
@@ -28,10 +29,11 @@ typedef struct _virSnapshotLook {
     virLockConfig *config;
     char *guestName;
     char *guestUuid;
-    GPtrArray *disks;  /* virSnapshotDisk: the guest's, as they are */
-    GPtrArray *images; /* GPtrArray of virImageSnapshot: of each of @disks; empty for one that
+    GPtrArray *disks; /* virSnapshotDisk: the guest's, as they are */
+    GPtrArray
+        *images; /* GPtrArray of virImageSnapshot: of each of @disks; empty for one that
                         * can have none */
-    GPtrArray *books;  /* virSnapshotBook: of the disks that can be in a snapshot */
+    GPtrArray *books; /* virSnapshotBook: of the disks that can be in a snapshot */
 } virSnapshotLook;
 
 /** Reads the images and the books. @def: its chains are read where that was not done yet. */
@@ -39,6 +41,10 @@ virSnapshotLook *virSnapshotLookAt(virLockConfig *config, virDomainDef *def,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void virSnapshotLookFree(virSnapshotLook *look);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virSnapshotLook, virSnapshotLookFree)
+/** The book of one disk, as virSnapshotBookLoad; its chain has been read. */
+virSnapshotBook *virSnapshotBookOf(virLockConfig *config, virDomainDef *def,
+                                   const char *target, const char *stateDir,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 virSnapshotDisk *virSnapshotLookDisk(const virSnapshotLook *look, const char *target);
 /** The disk with this lease, and its index; NULL: the guest does not have it. */
 virSnapshotDisk *virSnapshotLookLease(const virSnapshotLook *look, const char *lease,
@@ -54,8 +60,8 @@ typedef struct _virSnapshotFound {
     char *name;
     virSnapshotBook *book;   /* of @entry */
     virSnapshotEntry *entry; /* NULL: nobody knows what it was of */
-    GPtrArray *have;         /* virSnapshotDisk, of the entry or of the guest: those whose image
-                              * has it; not owned */
+    GPtrArray *have; /* virSnapshotDisk whose image has it: the guest's, or, where it does
+                              * not have the disk any more, the entry's; not owned */
     guint64 memoryBytes;
     gint64 dateUsec;
     GString *problem; /* why the guest cannot go back to it; empty: it can */
@@ -86,6 +92,11 @@ virSnapshotEntry *virSnapshotLookEntry(const virSnapshotLook *look, const char *
  * fits. CONFIG names the first difference. @xml: the guest as it is */
 gboolean virSnapshotCompare(const virSnapshotLook *look, const virSnapshotEntry *entry,
                             const char *xml, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** The disks alone. */
+gboolean virSnapshotCompareDisks(const virSnapshotLook *look,
+                                 const virSnapshotEntry *entry,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- snapshot_job.c -------------------------------------------------------------------------- */
 
@@ -141,14 +152,37 @@ gboolean virSnapshotRunSteps(virDomainLockObj *obj, const virSnapshotSequence *s
 gboolean virSnapshotLookUp(virSnapshotRun *run, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean virSnapshotFind(virSnapshotRun *run, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* --- steps that a guest that runs and one that does not have in common ------------------------ */
+
+/** create: no image has one of this name. */
+gboolean virSnapshotIsFree(virSnapshotRun *run, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** create: the book has an entry, pending. */
+gboolean virSnapshotEnter(virSnapshotRun *run, const char *xml, virDomainLockState state,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Its disks that can be in a snapshot; g_ptr_array_unref. */
+GPtrArray *virSnapshotIncluded(const virSnapshotEntry *entry);
+/** delete: no image has it that the guest does not have. */
+gboolean virSnapshotDeleteCheck(virSnapshotRun *run,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virSnapshotDeleteBook(virSnapshotRun *run,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** revert */
+gboolean virSnapshotCheckRevertFlags(guint flags,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virSnapshotRevertBegin(virSnapshotRun *run,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virSnapshotShallRun(const virSnapshotRun *run, const virSnapshotEntry *entry);
+
 /* --- also for a supervisor that finds one half done ------------------------------------------ */
 
 /** Every image has it: the book says so. */
-gboolean virSnapshotComplete(virSnapshotRun *run, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virSnapshotComplete(virSnapshotRun *run,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Whatever there is of it is deleted, and the book forgets it. */
 gboolean virSnapshotForget(virSnapshotRun *run, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The book says that the guest is there. */
-gboolean virSnapshotReverted(virSnapshotRun *run, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virSnapshotReverted(virSnapshotRun *run,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The guest, whose memory is that of @entry, runs or stays paused. */
 gboolean virSnapshotGoOn(virSnapshotRun *run, const virSnapshotEntry *entry,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -103,6 +103,8 @@ virSnapshotBookRemove(virSnapshotBook *book, const char *name)
             entry->parent = g_strdup(gone->parent);
         }
     }
+    if (g_strcmp0(book->reverting, old) == 0)
+        g_clear_pointer(&book->reverting, g_free);
     if (g_strcmp0(book->current, old) == 0) {
         g_free(book->current);
         book->current = g_strdup(gone->parent);
@@ -159,6 +161,7 @@ virBookEntryToJson(const virSnapshotEntry *entry)
     json_object_set_int_member(object, "created_usec", entry->createdUsec);
     virBookSet(object, "state", virDomainLockStateName(entry->state));
     json_object_set_boolean_member(object, "pending", entry->pending);
+    json_object_set_boolean_member(object, "unsafe_cache", entry->unsafeCache);
     for (guint i = 0; i < entry->disks->len; i++)
         json_array_add_object_element(
             disks, virBookDiskToJson(g_ptr_array_index(entry->disks, i)));
@@ -286,6 +289,7 @@ virBookEntryFromJson(JsonObject *object)
     entry->xml = g_strdup(virDomainLockJsonString(object, "xml"));
     entry->createdUsec = virDomainLockJsonInt(object, "created_usec", 0);
     entry->pending = virBookBool(object, "pending");
+    entry->unsafeCache = virBookBool(object, "unsafe_cache");
     if (!entry->name || !entry->guestUuid || !entry->xml ||
         !virDomainLockStateFromName(state, &entry->state) ||
         !virBookDisksFromJson(entry, virDomainLockJsonArray(object, "disks")))

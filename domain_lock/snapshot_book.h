@@ -29,7 +29,7 @@ typedef struct _virSnapshotDisk {
     GStrv chain;       /* the same of its backing files, uppermost first */
     gboolean included; /* FALSE: the guest only reads it */
     gboolean isBlock;
-    gboolean shared; /* other guests write to it, too */
+    gboolean shared;        /* other guests write to it, too */
     guint64 epoch;          /* of its use record; 0: not known */
     virImageSnapshot *mark; /* as its image has it; NULL: not (yet) */
 } virSnapshotDisk;
@@ -46,6 +46,7 @@ typedef struct _virSnapshotEntry {
     char *xml; /* the guest at that moment */
     gint64 createdUsec;
     virDomainLockState state; /* RUNNING, PAUSED, SHUTOFF */
+    gboolean unsafeCache;     /* the guest was started with UNSAFE_CACHE */
     gboolean pending;         /* is being made; or was, when whoever made it died */
     GPtrArray *disks;         /* virSnapshotDisk */
 } virSnapshotEntry;
@@ -56,8 +57,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virSnapshotEntry, virSnapshotEntryFree)
 
 typedef struct _virSnapshotBook {
     char *path;
-    char *image;     /* that it stands beside */
-    char *current;   /* name of the one that the guest goes back to, or was made last; NULL */
+    char *image; /* that it stands beside */
+    char *
+        current; /* name of the one that the guest goes back to, or was made last; NULL */
     char *reverting; /* name of the one that a revert has begun to bring back, and has not
                       * ended; NULL */
     GPtrArray *entries; /* virSnapshotEntry, oldest first */

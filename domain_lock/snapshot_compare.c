@@ -35,9 +35,9 @@ virSnapshotCompareDisk(const virSnapshotLook *look, const virSnapshotDisk *then,
     const virSnapshotDisk *now = virSnapshotLookDisk(look, then->target);
 
     if (!now)
-        return virSnapshotDiffers(
-            error, "it had disk '%s' (%s) then, and does not have it now", then->target,
-            then->path);
+        return virSnapshotDiffers(error,
+                                  "it had disk '%s' (%s) then, and does not have it now",
+                                  then->target, then->path);
     if (!g_str_equal(now->lease, then->lease))
         return virSnapshotDiffers(error, "disk '%s' was %s then, and is %s now",
                                   then->target, then->path, now->path);
@@ -56,7 +56,7 @@ virSnapshotCompareDisk(const virSnapshotLook *look, const virSnapshotDisk *then,
     return TRUE;
 }
 
-static gboolean
+gboolean
 virSnapshotCompareDisks(const virSnapshotLook *look, const virSnapshotEntry *entry,
                         GError **error)
 {
@@ -72,8 +72,8 @@ virSnapshotCompareDisks(const virSnapshotLook *look, const virSnapshotEntry *ent
                 ((virSnapshotDisk *)g_ptr_array_index(entry->disks, k))->target,
                 now->target);
         if (!known)
-            return virSnapshotDiffers(error, "disk '%s' (%s) has come since",
-                                      now->target, now->path);
+            return virSnapshotDiffers(error, "disk '%s' (%s) has come since", now->target,
+                                      now->path);
     }
     return TRUE;
 }

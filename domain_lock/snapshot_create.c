@@ -124,8 +124,8 @@ virSnapshotRunSteps(virDomainLockObj *obj, const virSnapshotSequence *sequence,
     if (ok)
         virDomainLockObjEmit(obj, sequence->event, spec->name, NULL);
     else
-        g_prefix_error(error, "cannot %s '%s' of guest '%s': ", sequence->what, spec->name,
-                       obj->status->info->name);
+        g_prefix_error(error, "cannot %s '%s' of guest '%s': ", sequence->what,
+                       spec->name, obj->status->info->name);
     virSnapshotFoundFree(run.found);
     virSnapshotLookFree(run.look);
     return ok;
@@ -135,7 +135,7 @@ virSnapshotRunSteps(virDomainLockObj *obj, const virSnapshotSequence *sequence,
 
 /* Wherever it is, in one disk only or made by somebody else: two of one name cannot be told
  * apart. */
-static gboolean
+gboolean
 virSnapshotIsFree(virSnapshotRun *run, GError **error)
 {
     g_autoptr(virSnapshotFound) found = virSnapshotLookFind(run->look, run->spec->name);
@@ -155,27 +155,38 @@ virSnapshotCreateLook(virSnapshotRun *run, GError **error)
            virSnapshotIsFree(run, error);
 }
 
-static gboolean
-virSnapshotCreateBook(virSnapshotRun *run, GError **error)
+gboolean
+virSnapshotEnter(virSnapshotRun *run, const char *xml, virDomainLockState state,
+                 GError **error)
 {
     g_autoptr(GPtrArray) leases = virLockManagerGetLeases(run->obj->man);
-    g_autofree char *xml = virDomainLockDescribe(run->obj, error);
     virSnapshotEntry *entry = NULL;
 
-    if (!xml)
-        return FALSE;
     /* of a snapshot that is in no image any more */
     virSnapshotBookRemove(run->book, run->spec->name);
     entry = virSnapshotLookEntry(run->look, run->spec->name, leases);
-    entry->xml = g_steal_pointer(&xml);
+    entry->xml = g_strdup(xml);
     entry->description = g_strdup(run->spec->description);
-    entry->state =
-        run->wasRunning ? VIR_DOMAIN_LOCK_STATE_RUNNING : VIR_DOMAIN_LOCK_STATE_PAUSED;
+    entry->state = state;
+    /* without QEMU the flag says nothing about the guest */
+    entry->unsafeCache = state != VIR_DOMAIN_LOCK_STATE_SHUTOFF &&
+                         (run->obj->flags & VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE);
     g_ptr_array_add(run->book->entries, entry);
     return virSnapshotBookSave(run->book, error);
 }
 
-static GPtrArray *
+static gboolean
+virSnapshotCreateBook(virSnapshotRun *run, GError **error)
+{
+    g_autofree char *xml = virDomainLockDescribe(run->obj, error);
+
+    return xml && virSnapshotEnter(run, xml,
+                                   run->wasRunning ? VIR_DOMAIN_LOCK_STATE_RUNNING
+                                                   : VIR_DOMAIN_LOCK_STATE_PAUSED,
+                                   error);
+}
+
+GPtrArray *
 virSnapshotIncluded(const virSnapshotEntry *entry)
 {
     GPtrArray *disks = g_ptr_array_new();
@@ -271,7 +282,8 @@ virSnapshotCreateUndo(virSnapshotRun *run, GError **error)
     if (virSnapshotForget(run, &why))
         return;
     (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
-    g_prefix_error(error, "what there is of it could not be deleted (%s): ", why->message);
+    g_prefix_error(error,
+                   "what there is of it could not be deleted (%s): ", why->message);
 }
 
 gboolean

@@ -12,7 +12,7 @@
 #include "snapshot.h"
 
 /* QEMU knows the disks that the guest has now; an image that it had once is not its business. */
-static gboolean
+gboolean
 virSnapshotDeleteCheck(virSnapshotRun *run, GError **error)
 {
     for (guint i = 0; i < run->found->have->len; i++) {
@@ -46,7 +46,7 @@ virSnapshotDeleteImages(virSnapshotRun *run, GError **error)
            virSnapshotJobDismiss(run->obj, error);
 }
 
-static gboolean
+gboolean
 virSnapshotDeleteBook(virSnapshotRun *run, GError **error)
 {
     virSnapshotBook *book = run->found->book;

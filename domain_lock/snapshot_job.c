@@ -28,8 +28,11 @@ static char *
 virSnapshotNode(virDomainLockObj *obj, const virSnapshotDisk *disk)
 {
     const virImageChain *chain = virDomainDefGetDiskChain(obj->def, disk->target);
-    const virImage *top = g_ptr_array_index(chain->images, 0);
+    const virImage *top = chain ? g_ptr_array_index(chain->images, 0) : NULL;
 
+    /* QEMU does not have it: a disk that the guest had when the snapshot was made */
+    if (!top || !g_str_equal(top->path, disk->path))
+        return NULL;
     return virBlockNodeName(disk->target, top->node, "format");
 }
 
@@ -43,7 +46,10 @@ virSnapshotJobArgs(virDomainLockObj *obj, const char *command, const char *name,
     for (guint i = 0; i < disks->len; i++) {
         g_autofree char *node = virSnapshotNode(obj, g_ptr_array_index(disks, i));
 
-        if (i == 0 && !g_str_equal(command, "snapshot-delete"))
+        if (!node)
+            continue;
+        if (json_array_get_length(devices) == 0 &&
+            !g_str_equal(command, "snapshot-delete"))
             json_object_set_string_member(args, "vmstate", node);
         json_array_add_string_element(devices, node);
     }
@@ -60,11 +66,11 @@ typedef struct {
 } virSnapshotJobStatus;
 
 static gboolean
-virSnapshotJobAsk(virDomainLockObj *obj, gint64 deadlineUsec, virSnapshotJobStatus *status,
-                  GError **error)
+virSnapshotJobAsk(virDomainLockObj *obj, gint64 deadlineUsec,
+                  virSnapshotJobStatus *status, GError **error)
 {
-    g_autoptr(JsonNode) jobs = obj->guest->ops->command(obj->guest, "query-jobs", NULL,
-                                                        deadlineUsec, error);
+    g_autoptr(JsonNode) jobs =
+        obj->guest->ops->command(obj->guest, "query-jobs", NULL, deadlineUsec, error);
     JsonObject *job = jobs && JSON_NODE_HOLDS_ARRAY(jobs)
                           ? virBlockFind(jobs, "id", VIR_SNAPSHOT_JOB)
                           : NULL;

@@ -62,6 +62,19 @@ virSnapshotDiskOf(virLockConfig *config, virDomainDef *def, const char *target)
     return disk;
 }
 
+virSnapshotBook *
+virSnapshotBookOf(virLockConfig *config, virDomainDef *def, const char *target,
+                  const char *stateDir, GError **error)
+{
+    const virImageChain *chain = virDomainDefGetDiskChain(def, target);
+    const virImage *top = g_ptr_array_index(chain->images, 0);
+    /* what the image is on all hosts costs time to find out, and each start comes here */
+    g_autofree char *lease = top->isBlock ? virSnapshotLeaseOf(config, top->path) : NULL;
+    virSnapshotDisk disk = {.path = top->path, .lease = lease, .isBlock = top->isBlock};
+
+    return virSnapshotBookLoad(&disk, stateDir, error);
+}
+
 static gboolean
 virSnapshotCanHave(const virSnapshotDisk *disk)
 {
@@ -265,7 +278,7 @@ virSnapshotFindInDisk(const virSnapshotLook *look, virSnapshotFound *found,
         virSnapshotProblem(found, "disk '%s' (%s) has two of this name", disk->target,
                            disk->path);
     else if (mark && (!disk->mark || virSnapshotSameMark(mark, disk->mark)))
-        virSnapshotHave(found, disk, mark);
+        virSnapshotHave(found, g_ptr_array_index(look->disks, index), mark);
     else if (mark)
         virSnapshotProblem(found, "disk '%s' (%s) has another one of this name",
                            disk->target, disk->path);
@@ -398,7 +411,9 @@ virSnapshotListDisk(virDomainLockSnapshot *snapshot, const virSnapshotFound *fou
     copy->path = g_strdup(disk->path);
     copy->lease = g_strdup(disk->lease);
     copy->included = disk->included;
-    copy->present = g_ptr_array_find(found->have, disk, NULL);
+    for (guint i = 0; i < found->have->len; i++)
+        copy->present |= g_str_equal(
+            ((virSnapshotDisk *)g_ptr_array_index(found->have, i))->lease, disk->lease);
     copy->epoch = disk->epoch;
     g_ptr_array_add(snapshot->disks, copy);
 }
@@ -427,6 +442,8 @@ virSnapshotToPublic(const virSnapshotLook *look, const virSnapshotFound *found)
     snapshot->hostName = g_strdup(entry->hostName);
     snapshot->xml = g_strdup(entry->xml);
     snapshot->current = g_strcmp0(found->book->current, entry->name) == 0;
+    snapshot->unfinished = g_strcmp0(found->book->reverting, entry->name) == 0;
+    snapshot->unsafeCache = entry->unsafeCache;
     return snapshot;
 }
 
@@ -496,10 +513,11 @@ virSnapshotCheckDisk(const virSnapshotDisk *disk, GError **error)
                     "guests wrote there, too",
                     disk->target, disk->path);
     else
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
-                    "disk '%s' (%s) is %s: only a qcow2 image can hold snapshots; "
-                    "'leasehold snapshot-disk' makes one of any disk, in a file of its own",
-                    disk->target, disk->path, disk->format);
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+            "disk '%s' (%s) is %s: only a qcow2 image can hold snapshots; "
+            "'leasehold snapshot-disk' makes one of any disk, in a file of its own",
+            disk->target, disk->path, disk->format);
     return FALSE;
 }
 

@@ -121,7 +121,8 @@ virDomainLockSnapshotRecover(virDomainLockObj *obj, guint step, JsonObject *deta
     *what = "had not begun";
     if (step < 2 || !spec.name)
         return TRUE;
-    run.wasRunning = json_object_get_boolean_member_with_default(details, "running", FALSE);
+    run.wasRunning =
+        json_object_get_boolean_member_with_default(details, "running", FALSE);
     run.look = virSnapshotLookAt(obj->config, obj->def, error);
     run.book = run.look ? virSnapshotLookBook(run.look) : NULL;
     for (gsize i = 0; run.book && i < G_N_ELEMENTS(recoveries); i++)

@@ -32,8 +32,8 @@ virRevertCommand(virDomainLockObj *obj, const char *command, GError **error)
 
 /* --- 1: look up -------------------------------------------------------------------------------- */
 
-static gboolean
-virRevertCheckFlags(guint flags, GError **error)
+gboolean
+virSnapshotCheckRevertFlags(guint flags, GError **error)
 {
     const guint both = VIR_DOMAIN_LOCK_REVERT_RUNNING | VIR_DOMAIN_LOCK_REVERT_PAUSED;
 
@@ -80,9 +80,9 @@ virRevertLook(virSnapshotRun *run, GError **error)
 {
     g_autofree char *xml = NULL;
 
-    if (!virRevertCheckFlags(run->spec->flags, error) || !virSnapshotLookUp(run, error) ||
-        !virSnapshotFind(run, error) || !virRevertCheckDeadline(run->obj, error) ||
-        !virRevertCheckFound(run, error))
+    if (!virSnapshotCheckRevertFlags(run->spec->flags, error) ||
+        !virSnapshotLookUp(run, error) || !virSnapshotFind(run, error) ||
+        !virRevertCheckDeadline(run->obj, error) || !virRevertCheckFound(run, error))
         return FALSE;
     xml = virDomainLockDescribe(run->obj, error);
     if (!xml || !virSnapshotCompare(run->look, run->found->entry, xml, error))
@@ -104,8 +104,8 @@ virRevertStop(virSnapshotRun *run, GError **error)
     return virRevertCommand(run->obj, "stop", error);
 }
 
-static gboolean
-virRevertBegin(virSnapshotRun *run, GError **error)
+gboolean
+virSnapshotRevertBegin(virSnapshotRun *run, GError **error)
 {
     g_free(run->book->reverting);
     run->book->reverting = g_strdup(run->spec->name);
@@ -140,8 +140,8 @@ virRevertEnd(virSnapshotRun *run, GError **error)
     return TRUE;
 }
 
-static gboolean
-virRevertShallRun(const virSnapshotRun *run, const virSnapshotEntry *entry)
+gboolean
+virSnapshotShallRun(const virSnapshotRun *run, const virSnapshotEntry *entry)
 {
     if (run->spec->flags & VIR_DOMAIN_LOCK_REVERT_RUNNING)
         return TRUE;
@@ -153,7 +153,7 @@ gboolean
 virSnapshotGoOn(virSnapshotRun *run, const virSnapshotEntry *entry, GError **error)
 {
     virDomainLockObj *obj = run->obj;
-    gboolean shallRun = virRevertShallRun(run, entry);
+    gboolean shallRun = virSnapshotShallRun(run, entry);
 
     /* a shutdown was asked of the guest that it is not any more */
     virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_STATE, "it went back to a snapshot");
@@ -215,7 +215,7 @@ virDomainLockSnapshotBring(virDomainLockObj *obj, const virDomainLockSnapshotSpe
                            GError **error)
 {
     static gboolean (*const steps[])(virSnapshotRun * run, GError * *error) = {
-        virRevertLook, virRevertStop, virRevertBegin,
+        virRevertLook, virRevertStop, virSnapshotRevertBegin,
         virRevertLoad, virRevertEnd,  virRevertRun,
     };
     static const virSnapshotSequence sequence = {.name = "snapshot-revert",

@@ -30,6 +30,7 @@ virDomainLockSpecFree(virDomainLockSpec *spec)
     g_free(spec->configPath);
     g_clear_pointer(&spec->incoming, json_object_unref);
     g_clear_pointer(&spec->restore, json_object_unref);
+    g_clear_pointer(&spec->snapshot, json_object_unref);
     g_free(spec->discard);
     g_free(spec);
 }
@@ -117,6 +118,9 @@ virDomainLockSpecToJson(const virDomainLockSpec *spec)
     if (spec->incoming)
         json_object_set_object_member(object, "incoming",
                                       json_object_ref(spec->incoming));
+    if (spec->snapshot)
+        json_object_set_object_member(object, "snapshot",
+                                      json_object_ref(spec->snapshot));
     if (spec->restore)
         json_object_set_object_member(object, "restore", json_object_ref(spec->restore));
     if (spec->discard)
@@ -171,6 +175,7 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
     gint64 version = virDomainLockJsonInt(object, "version", 0);
     JsonObject *incoming = virDomainLockJsonObject(object, "incoming");
     JsonObject *restore = virDomainLockJsonObject(object, "restore");
+    JsonObject *snapshot = virDomainLockJsonObject(object, "snapshot");
 
     if (version != VIR_SPEC_VERSION) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
@@ -186,6 +191,7 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
     spec->flags = (guint)virDomainLockJsonInt(object, "flags", 0);
     spec->incoming = incoming ? json_object_ref(incoming) : NULL;
     spec->restore = restore ? json_object_ref(restore) : NULL;
+    spec->snapshot = snapshot ? json_object_ref(snapshot) : NULL;
     spec->discard = g_strdup(virDomainLockJsonString(object, "discard"));
     spec->deadlineUsec = virDomainLockJsonInt(object, "deadline_usec", 0);
     spec->busyUsec = virDomainLockJsonInt(object, "busy_usec", 0);

@@ -35,6 +35,8 @@ typedef struct _virDomainLockSpec {
     JsonObject *restore; /* the guest comes from a file: "path", "id" and "generation" of the
                           * file that was looked at, "flags" (virDomainLockSaveFlagsType); or
                           * NULL */
+    JsonObject *snapshot; /* work on the snapshots of a guest that does not run: "op", "name",
+                           * "description", "flags" (snapshot_offline.c); or NULL */
     char *discard;       /* a saved guest that is of no use any more once this one runs */
     gint64 deadlineUsec; /* CLOCK_MONOTONIC: both ends are on one machine */
     gint64 busyUsec;

@@ -199,7 +199,10 @@ virStartPark(virDomainLockObj *obj, virDomainLockGuestFactory factory, gpointer 
 static const char *
 virStartSequence(const virDomainLockSpec *spec)
 {
-    return spec->incoming ? "incoming" : spec->restore ? "restore" : "start";
+    return spec->incoming   ? "incoming"
+           : spec->restore  ? "restore"
+           : spec->snapshot ? "offline"
+                            : "start";
 }
 
 static const char *
@@ -207,7 +210,9 @@ virStartJob(const virDomainLockSpec *spec)
 {
     return spec->incoming  ? "coming from another host"
            : spec->restore ? "restoring"
-                           : "starting";
+           : spec->snapshot
+               ? virDomainLockOfflineJob(virDomainLockJsonString(spec->snapshot, "op"))
+               : "starting";
 }
 
 virDomainLockObj *
@@ -456,9 +461,16 @@ typedef struct {
     void (*enter)(virDomainLockObj *obj, const char *sequence, guint number);
 } virStartStep;
 
+static gboolean
+virStartReadAgain(virStart *start, GError **error)
+{
+    return virStartReadChainsAgain(start, error) &&
+           virDomainLockSnapshotCheckStart(start->obj, error);
+}
+
 static const virStartStep startSteps[] = {
     {4, "taking the leases", virStartTakeLeases, virDomainLockObjSetStep},
-    {5, "reading the images again", virStartReadChainsAgain, virDomainLockObjPassStep},
+    {5, "reading the images again", virStartReadAgain, virDomainLockObjPassStep},
     {6, "advancing the use records", virStartAdvanceUse, virDomainLockObjSetStep},
     {7, "executing QEMU", virStartExec, virDomainLockObjSetStep},
     {8, "checking what QEMU has open", virStartAudit, virDomainLockObjPassStep},
@@ -526,23 +538,39 @@ virStartNameDanger(virDomainLockObj *obj, GError **error)
 
 /* What one step left open (an answer of QEMU that did not come) is settled once everything
  * was undone and seen: the guest was not started. And it is open when it was not. */
-void
-virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error)
+static void
+virStartUndoAll(virDomainLockObj *obj, virUndo *undo, GError **error)
 {
-    g_autofree char *disks = virStartNameDisks(obj, *error);
-
     virStartNameDanger(obj, error);
     if (!virUndoRun(undo, error))
         (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
     else if ((*error)->code == VIR_LOCK_ERROR_INDETERMINATE)
         (*error)->code = VIR_LOCK_ERROR_UNAVAILABLE;
-    g_prefix_error(error, "cannot start guest '%s'%s: ", obj->status->info->name, disks);
     g_mutex_lock(&obj->lock); /* not saved: the folder is gone */
     if (obj->status->endReason == VIR_DOMAIN_LOCK_REASON_NONE)
         obj->status->endReason = VIR_DOMAIN_LOCK_REASON_FAILED;
     obj->status->info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
     obj->status->info->reason = VIR_DOMAIN_LOCK_REASON_FAILED;
     g_mutex_unlock(&obj->lock);
+}
+
+void
+virStartFailWork(virDomainLockObj *obj, virUndo *undo, const char *what, GError **error)
+{
+    g_autofree char *disks = virStartNameDisks(obj, *error);
+
+    virStartUndoAll(obj, undo, error);
+    g_prefix_error(error, "cannot %s of guest '%s'%s: ", what, obj->status->info->name,
+                   disks);
+}
+
+void
+virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error)
+{
+    g_autofree char *disks = virStartNameDisks(obj, *error);
+
+    virStartUndoAll(obj, undo, error);
+    g_prefix_error(error, "cannot start guest '%s'%s: ", obj->status->info->name, disks);
     virDomainLockObjEmit(obj, "START_FAILED", NULL, (*error)->message);
 }
 

@@ -34,6 +34,9 @@ gboolean virStartCont(virStart *start, GError **error);
 gboolean virStartCheckBounds(const virLockWait *wait, const char *what, GError **error);
 /** Undoes everything, adds to *@error what could not be undone; SHUTOFF (FAILED). */
 void virStartFail(virDomainLockObj *obj, virUndo *undo, GError **error);
+/** The same where no guest was to be started: "cannot @what of guest ..."; no event. */
+void virStartFailWork(virDomainLockObj *obj, virUndo *undo, const char *what,
+                      GError **error);
 /** All is done: says so. */
 void virStartFinish(virDomainLockObj *obj, const char *detail);
 

@@ -26,6 +26,7 @@
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -284,6 +285,51 @@ explainEarlyEnd(virSupervisorGuest *guest, goffset logStart, GError **error)
                 "QEMU %s at once%s%s", how, *words ? ": " : " and said nothing", words);
 }
 
+/* What a program has left in @fd, for one line of a message. */
+static char *
+runOutput(int fd)
+{
+    char buffer[2048];
+    gssize n = pread(fd, buffer, sizeof(buffer) - 1, 0);
+
+    buffer[MAX(n, 0)] = '\0';
+    return g_strdup(g_strstrip(buffer));
+}
+
+static gboolean
+guestRun(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec,
+         GError **error)
+{
+    virSupervisorGuest *guest = toGuest(base);
+    g_auto(GStrv) env = guestEnvironment();
+    g_autofree char *file = findProgram(argv[0], error);
+    g_auto(virFd) out = memfd_create("output", MFD_CLOEXEC);
+    virSupervisorParkProgram program = {
+        .file = file, .argv = argv, .envp = (const char *const *)env, .outFd = out};
+    g_autofree char *how = NULL;
+    g_autofree char *words = NULL;
+    int status = 0;
+
+    if (!file)
+        return FALSE;
+    if (!guest->park || out < 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                    "guest '%s' has no parked process that could run '%s'", guest->name,
+                    argv[0]);
+        return FALSE;
+    }
+    virSupervisorLogCommand(guest->logFd, file, argv);
+    if (!virSupervisorParkRun(guest->park, &program, deadlineUsec, &status, error))
+        return FALSE;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return TRUE;
+    how = virSpawnDescribeStatus(status);
+    words = runOutput(out);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE, "%s %s%s%s", argv[0],
+                how, *words ? ": " : "", words);
+    return FALSE;
+}
+
 static gboolean
 guestExec(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec,
           GCancellable *cancellable, GError **error)
@@ -503,6 +549,7 @@ static const virDomainLockGuestOps guestOps = {
     .reap = guestReap,
     .watch = guestWatch,
     .getPid = guestGetPid,
+    .run = guestRun,
 };
 
 static virSupervisorGuest *

@@ -12,6 +12,8 @@
  *        <------------------------ READY, or FAILED with errno and the step
  *   FD + descriptor -------------> keeps it, without CLOEXEC
  *        <------------------------ READY
+ *   RUN + descriptor ------------> runs a program beside itself, with its output there
+ *        <------------------------ STATUS: how that ended
  *   GO --------------------------> execve
  *        <------------------------ end of file: it was executed; or FAILED with exec's errno
  *
@@ -34,7 +36,14 @@
  * most 6 MiB; by default 2 MiB). Untouched pages cost nothing. */
 #define REGION_BYTES (4 * 1024 * 1024)
 
-enum { REQUEST_FD = 'F', REQUEST_GO = 'G', REPLY_READY = 'R', REPLY_FAILED = 'E' };
+enum {
+    REQUEST_FD = 'F',
+    REQUEST_RUN = 'P',
+    REQUEST_GO = 'G',
+    REPLY_READY = 'R',
+    REPLY_STATUS = 'S', /* errnum is what waitpid gave */
+    REPLY_FAILED = 'E'
+};
 
 typedef struct _virSupervisorParkReply {
     gint32 kind;
@@ -99,6 +108,21 @@ forkSafeExec(const virSupervisorPark *park)
     forkSafeReply(park->childSock, REPLY_FAILED, errno, NULL);
 }
 
+/* What it runs inherits what holds the leases, so that they last as long as it does. */
+static void
+forkSafeRun(const virSupervisorPark *park, int outFd)
+{
+    const virSupervisorParkCommand *command = park->command;
+    int status = 0;
+    int rc = outFd < 0 ? EBADMSG
+                       : virSpawnForkSafeRun(command->file, command->argv, command->envp,
+                                             outFd, &status);
+
+    virFdClose(outFd);
+    forkSafeReply(park->childSock, rc == 0 ? REPLY_STATUS : REPLY_FAILED,
+                  rc == 0 ? status : rc, NULL);
+}
+
 static int
 parkedForkSafe(gpointer data)
 {
@@ -115,6 +139,10 @@ parkedForkSafe(gpointer data)
         if (request == REQUEST_GO) {
             forkSafeExec(park);
             return 1;
+        }
+        if (request == REQUEST_RUN) {
+            forkSafeRun(park, fd);
+            continue;
         }
         rc = request == REQUEST_FD && fd >= 0 ? virFdSetCloexec(fd, FALSE) : EBADMSG;
         forkSafeReply(park->childSock, rc == 0 ? REPLY_READY : REPLY_FAILED, rc, NULL);
@@ -339,6 +367,33 @@ layOut(virSupervisorPark *park, const char *file, const char *const *argv,
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                 "the command line and environment of guest '%s' are longer than %d bytes",
                 park->name, REGION_BYTES);
+    return FALSE;
+}
+
+gboolean
+virSupervisorParkRun(virSupervisorPark *park, const virSupervisorParkProgram *program,
+                     gint64 deadlineUsec, int *waitStatus, GError **error)
+{
+    const char request = REQUEST_RUN;
+    virSupervisorParkReply reply = {0};
+    int rc;
+
+    if (!layOut(park, program->file, program->argv, program->envp, error))
+        return FALSE;
+    rc = virFdSend(park->sock, &request, 1, program->outFd);
+    if (rc == 0)
+        rc = awaitReply(park, deadlineUsec, &reply);
+    if (rc == 0 && reply.kind == REPLY_STATUS) {
+        *waitStatus = reply.errnum;
+        return TRUE;
+    }
+    g_set_error(error, VIR_LOCK_ERROR,
+                rc == ETIMEDOUT ? VIR_LOCK_ERROR_TIMEOUT : VIR_LOCK_ERROR_UNAVAILABLE,
+                "cannot run '%s' under the leases of guest '%s': %s", program->file,
+                park->name,
+                rc == ETIMEDOUT ? "it does not end"
+                : rc == EPIPE   ? "the process that holds them ended"
+                                : g_strerror(rc != 0 ? rc : reply.errnum));
     return FALSE;
 }
 

@@ -40,6 +40,23 @@ gboolean virSupervisorParkAwaitReady(virSupervisorPark *park, gint64 deadlineUse
 /** Gives the child a copy of @fd that exec keeps; TRUE when it said that it has it. */
 gboolean virSupervisorParkPassFd(virSupervisorPark *park, int fd, gint64 deadlineUsec,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+typedef struct _virSupervisorParkProgram {
+    const char *file; /* executed as it is (no PATH search) */
+    const char *const *argv;
+    const char *const *envp;
+    int outFd; /* its standard output and error */
+} virSupervisorParkProgram;
+/**
+ * virSupervisorParkRun: the child runs a program beside itself, under its leases, and goes on
+ * being parked. A child that is killed takes the program along.
+ * @waitStatus: (out): of the program, as waitpid gave it
+ *
+ * FALSE with TIMEOUT: it still runs; only to end the child is left then.
+ */
+gboolean virSupervisorParkRun(virSupervisorPark *park,
+                              const virSupervisorParkProgram *program,
+                              gint64 deadlineUsec, int *waitStatus,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /**
  * virSupervisorParkGo:
  * @file: executed as it is (no PATH search)

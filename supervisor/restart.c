@@ -56,6 +56,7 @@ virSupervisorRestart(virDomainLockObj *obj, virDomainLockSpec *spec)
     g_clear_pointer(&spec->attach, g_free); /* it is a start now */
     /* the memory that it came with is gone */
     g_clear_pointer(&spec->restore, json_object_unref);
+    g_clear_pointer(&spec->snapshot, json_object_unref);
     g_clear_pointer(&spec->incoming, json_object_unref);
     g_clear_pointer(&spec->discard, g_free);
     virDomainLockObjEmit(obj, "RESTARTING", "lease-lost", NULL);

@@ -294,6 +294,8 @@ virSupervisorStartRun(gpointer data, GError **error)
 {
     virSupervisor *sup = data;
 
+    if (sup->obj->spec->snapshot)
+        return virDomainLockOfflineRun(sup->obj, &sup->startWait, error);
     return sup->obj->spec->restore
                ? virDomainLockRestoreRun(sup->obj, &sup->startWait, error)
                : virDomainLockStartRun(sup->obj, &sup->startWait, error);
@@ -353,9 +355,13 @@ virSupervisorStartDone(const GError *error, gpointer data)
     }
     if (sup->obj->spec->restore)
         virStepStop("restore", 12);
-    else
+    else if (!sup->obj->spec->snapshot)
         virStepStop("start", 10);
     virSupervisorTellReady(sup);
+    if (virDomainLockObjGetState(sup->obj) == VIR_DOMAIN_LOCK_STATE_SHUTOFF) {
+        virSupervisorFinish(sup); /* only its snapshots were worked on */
+        return;
+    }
     virSupervisorMigrationResume(sup->migration);
     g_clear_pointer(&sup->in, virMigrateInFree);
     virSupervisorFollow(sup, virDomainLockObjHandleDeferred(sup->obj));

@@ -53,6 +53,7 @@ virToolSnapshotJson(JsonBuilder *builder, const virDomainLockSnapshot *snapshot)
     virToolJsonString(builder, "state", virDomainLockStateName(snapshot->state));
     virToolJsonInt(builder, "memory_bytes", (gint64)snapshot->memoryBytes);
     virToolJsonBool(builder, "current", snapshot->current);
+    virToolJsonBool(builder, "unfinished", snapshot->unfinished);
     virToolJsonString(builder, "problem", snapshot->problem);
     virToolJsonString(builder, "description", snapshot->description);
     virToolJsonString(builder, "parent", snapshot->parent);
@@ -86,14 +87,15 @@ virToolSnapshotMemory(const virDomainLockSnapshot *snapshot)
 static void
 virToolSnapshotTable(const GPtrArray *list)
 {
-    g_autoptr(virToolTable) table = virToolTableNew(
-        "SNAPSHOT", "CREATED", "STATE", ">MEMORY", "~PARENT", "?NOTE", NULL);
+    g_autoptr(virToolTable) table = virToolTableNew("SNAPSHOT", "CREATED", "STATE",
+                                                    ">MEMORY", "~PARENT", "?NOTE", NULL);
 
     for (guint i = 0; i < list->len; i++) {
         const virDomainLockSnapshot *snapshot = g_ptr_array_index(list, i);
         g_autofree char *created = virToolFormatTime(snapshot->createdUsec);
         g_autofree char *memory = virToolSnapshotMemory(snapshot);
         const char *note = snapshot->problem       ? snapshot->problem
+                           : snapshot->unfinished  ? "a revert to it was not finished"
                            : snapshot->current     ? "current"
                            : snapshot->description ? snapshot->description
                                                    : NULL;
@@ -101,7 +103,7 @@ virToolSnapshotTable(const GPtrArray *list)
         virToolTableAdd(table, snapshot->name, created,
                         virDomainLockStateName(snapshot->state), memory, snapshot->parent,
                         note);
-        if (snapshot->problem)
+        if (snapshot->problem || snapshot->unfinished)
             virToolTableMark(table, 5, VIR_TOOL_COLOUR_RED);
     }
     virToolTablePrint(table);
@@ -163,6 +165,7 @@ virToolSnapshotPrint(const virDomainLockSnapshot *snapshot)
     virToolField("Current:", snapshot->current ? "yes" : "no");
     virToolField("About:", snapshot->description);
     virToolField("Problem:", snapshot->problem);
+    virToolField("Revert:", snapshot->unfinished ? "begun, and not finished" : NULL);
     for (guint i = 0; i < snapshot->disks->len; i++) {
         const virDomainLockSnapshotDisk *disk = g_ptr_array_index(snapshot->disks, i);
         g_autofree char *epoch =
@@ -217,8 +220,8 @@ virToolCmdSnapshotShow(virTool *tool)
 {
     gboolean asXml = FALSE;
     const GOptionEntry entries[] = {
-        {"xml", 0, 0, G_OPTION_ARG_NONE, &asXml, "the guest as it was, for 'leasehold run'",
-         NULL},
+        {"xml", 0, 0, G_OPTION_ARG_NONE, &asXml,
+         "the guest as it was, for 'leasehold run'", NULL},
         {NULL},
     };
     g_autoptr(GPtrArray) list = NULL;

@@ -87,8 +87,8 @@ const virToolCommand virToolCommands[] = {
     {"detach-lease", "GUEST KEY", "give up an explicit lease of a running guest", NULL, 0,
      virToolCmdDetachLease},
     {"snapshot create", "GUEST NAME", "keep a guest as it is, memory and disks",
-     "Inside the images of its disks, which have to be qcow2. The guest stands still until its "
-     "memory is\nwritten. All disks that it writes to, or none.",
+     "Inside the images of its disks, which have to be qcow2. A guest that runs stands still "
+     "until its memory\nis written; of one that is off its disks are kept.",
      0, virToolCmdSnapshotCreate},
     {"snapshot list", "GUEST", "snapshots that the images of a guest hold", NULL, 0,
      virToolCmdSnapshotList},
@@ -96,7 +96,8 @@ const virToolCommand virToolCommands[] = {
      virToolCmdSnapshotShow},
     {"snapshot revert", "GUEST NAME", "let a guest go back to a snapshot",
      "What it did since is lost. A guest that runs keeps its QEMU and its leases; it has to be "
-     "the one that\nit was then: what is different is named.",
+     "the one that\nit was then: what is different is named. One that is off is started as it "
+     "was, if its memory was kept.",
      0, virToolCmdSnapshotRevert},
     {"snapshot delete", "GUEST NAME", "delete a snapshot from the images",
      "Also one that only some of the images have.", 0, virToolCmdSnapshotDelete},

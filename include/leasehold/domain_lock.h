@@ -398,6 +398,9 @@ typedef struct _virDomainLockSnapshot {
     char *parent;             /* what was current when it was made; NULL */
     char *hostName;           /* where it was made */
     char *xml;                /* the guest at that moment */
+    gboolean unfinished;      /* a revert to it has begun, and was not finished: the guest is
+                               * not started before it is */
+    gboolean unsafeCache;     /* the guest was started with CREATE_UNSAFE_CACHE */
 } virDomainLockSnapshot;
 void virDomainLockSnapshotFree(virDomainLockSnapshot *snapshot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSnapshot, virDomainLockSnapshotFree)
@@ -411,7 +414,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSnapshot, virDomainLockSnapshotFree)
  *
  * Keeps the guest as it is at one instant: its memory, if it runs or is paused, and all disks
  * that it writes to, inside their images, which have to be qcow2. The guest stands still until
- * its memory is written. All disks or none.
+ * its memory is written. All disks or none. Of a guest that does not run its disks are kept,
+ * by qemu-img under the guest's leases.
  *
  * UNSUPPORTED names the disk that cannot hold one; CONFIG: there is one of this name.
  */
@@ -436,8 +440,12 @@ typedef enum {
  * came, went or was replaced, another machine, an image that does not have the snapshot, or
  * both flags.
  *
+ * A guest that does not run is started as it was then; where the snapshot has no memory it
+ * stays off, unless a flag says what it shall do. STATE: the guest runs, the snapshot has no
+ * memory, and no flag was given; with one the guest is ended and started from the disks.
+ *
  * INDETERMINATE: it began, and could not be finished: the guest was ended, because its memory
- * and its disks may not belong together; revert again.
+ * and its disks may not belong together, and is not started before this is repeated.
  */
 gboolean virDomainLockSnapshotRevert(virDomainLock *dom, const char *name, guint flags,
                                      const virLockWait *wait, GError **error);

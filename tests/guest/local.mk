@@ -18,12 +18,17 @@ guest_tests = \
 	%D%/test-save.py \
 	%D%/test-snapshot.py \
 	%D%/test-save-steps.py \
+	%D%/test-snapshot-offline.py \
+	%D%/test-snapshot-offline-steps.py \
+	%D%/test-snapshot-steps.py \
 	$(NULL)
 guest_slow_tests = \
 	%D%/test-crash-start-all.py \
 	%D%/test-hotplug-random-all.py \
 	%D%/test-reattach-steps-all.py \
 	%D%/test-save-steps-all.py \
+	%D%/test-snapshot-offline-steps-all.py \
+	%D%/test-snapshot-steps-all.py \
 	$(NULL)
 dist_check_SCRIPTS += $(guest_tests) $(guest_slow_tests)
 TESTS += $(guest_tests)
