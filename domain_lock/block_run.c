@@ -216,12 +216,13 @@ virBlockFail(virBlock *block, GError *why, GError **error)
     g_propagate_error(error, why);
 }
 
-/* For a supervisor that comes later: how the images lay. */
+/* For a supervisor that comes later: how the images lay, and those that come. */
 static void
 virBlockJournal(virBlock *block)
 {
     JsonObject *details = json_object_new();
     JsonObject *chains = json_object_new();
+    JsonArray *images = json_array_new();
 
     for (guint i = 0; i < block->n; i++) {
         const virBlockDisk *disk = &block->disks[i];
@@ -232,7 +233,10 @@ virBlockJournal(virBlock *block)
                 numbers, ((virImage *)g_ptr_array_index(disk->known, k))->node);
         json_object_set_array_member(chains, disk->target, numbers);
     }
+    for (char **path = block->spec->paths; path && *path; path++)
+        json_array_add_string_element(images, *path);
     json_object_set_object_member(details, "chains", chains);
+    json_object_set_array_member(details, "images", images);
     virDomainLockObjSetJournal(block->obj, details);
 }
 

@@ -36,6 +36,7 @@ class Case:
             file.write(text.replace("</devices>", DRIVES + "</devices>"))
         done = self.alpha.leasehold("run", self.web)
         assert done.returncode == 0, said(done)
+        self.booted()
         self.qemu = self.alpha.state(self.web_id)["pid"]
 
     def restart(self):
@@ -46,7 +47,14 @@ class Case:
         self.steps.go()
         _, errors = run.communicate(timeout=60)
         assert run.returncode == 0, errors
+        self.booted()
         self.qemu = self.alpha.state(self.web_id)["pid"]
+
+    def booted(self):
+        """Firmware moves the tray, and may close it between two commands."""
+        disk = self.lab.file("web.img")
+        before = self.lab.payload_seq(disk)
+        assert wait_until(30, lambda: self.lab.payload_seq(disk) > before)
 
     def image(self, name, size=1440 * 1024):
         path = self.lab.file(name)

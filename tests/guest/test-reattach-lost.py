@@ -4,7 +4,8 @@
 again, because nobody used the image since, is; else QEMU is killed before anything else is done.
 
 Seen failing: without the comparison of epochs the guest whose disk was used since is taken up
-and goes on; without the kill for a missing run lease the QEMU that holds nothing goes on.
+and goes on; without the kill for a missing run lease the QEMU that holds nothing goes on; with a
+lease that was about to go taken for a lost one QEMU is killed.
 """
 
 import json
@@ -14,7 +15,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Tap, alive, requires, wait_until  # noqa: E402
+from lab import Lab, Steps, Tap, alive, requires, wait_until  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
 tap = Tap()
@@ -49,12 +50,14 @@ class Guest:
                               capture_output=True, text=True, timeout=30, check=True)
         return done.stdout
 
+    def resources(self):
+        lines = [line.split() for line in self.sanlock("status").splitlines()]
+        return [words for words in lines if words[:1] == ["r"]]
+
     def take_away(self, prefix):
         """Releases QEMU's lease behind everybody's back."""
-        for line in self.sanlock("status").splitlines():
-            words = line.split()
-            if words[:1] == ["r"] and words[-1] == str(self.qemu) and words[1].split(":")[1] \
-                    .startswith(prefix):
+        for words in self.resources():
+            if words[-1] == str(self.qemu) and words[1].split(":")[1].startswith(prefix):
                 # the version of the lease is no part of its name
                 self.sanlock("release", "-r", words[1].rpartition(":")[0], "-p", str(self.qemu))
                 return
@@ -100,6 +103,63 @@ def used_now(lab):
     other.communicate(timeout=10)
 
 
+def stray(lab):
+    """A lease that QEMU holds, and nobody knows why: somebody took it with sanlock's command."""
+    guest = Guest(lab, "stray")
+    image = lab.payload("stray-image.img")
+    other = guest.alpha.popen("exec", "--disk", image, "--", "sleep", "60")
+    known = set()
+
+    def found():
+        known.update(words[1].rpartition(":")[0] for words in guest.resources()
+                     if words[-1] != str(guest.qemu) and ":disk-" in words[1])
+        return known
+
+    assert wait_until(10, found)
+    other.terminate()
+    other.communicate(timeout=20)
+    guest.sanlock("acquire", "-r", known.pop(), "-p", str(guest.qemu))
+    done = guest.attach()
+    owners = json.loads(guest.beta.leasehold("--json", "who", image).stdout)["owners"]
+    tap.ok(done.returncode == 0 and "nothing tells for which image" in done.stdout and
+           alive(guest.qemu) and len(owners) == 1,
+           "a lease that nobody knows: it is named, and stays held", done.stdout, done.stderr, owners)
+    guest.alpha.leasehold("destroy", "stray")
+    owners = json.loads(guest.beta.leasehold("--json", "who", image).stdout)["owners"]
+    tap.ok(not owners, "a lease that nobody knows: it ends with QEMU", owners)
+
+
+def given_up(lab):
+    """An explicit lease was given up, and its supervisor died before it had forgotten it. No test
+    can stop it just there, so the test gives it up."""
+    guest, steps = Guest.__new__(Guest), Steps()
+    guest.lab, guest.name = lab, "goes"
+    guest.alpha, guest.beta = lab.hosts[:2]
+    xml, uuid = lab.domain("goes", lab.payload("goes.img"))
+    start = guest.alpha.popen("run", xml, steps=steps)
+    steps.until("start:10")
+    steps.go()
+    assert start.wait(60) == 0
+    state = guest.alpha.state(uuid)
+    guest.qemu = state["pid"]
+    attach = guest.alpha.popen("attach-lease", "goes", "--key", "gone")
+    steps.until("attach-lease:3")
+    steps.go()
+    assert attach.wait(60) == 0
+    detach = guest.alpha.popen("detach-lease", "goes", "gone")
+    steps.until("detach-lease:2")
+    os.kill(state["supervisor_pid"], signal.SIGKILL)
+    wait_until(10, lambda: not alive(state["supervisor_pid"]))
+    steps.close()
+    detach.communicate(timeout=60)
+    guest.take_away("lease-")
+    done = guest.attach()
+    described = guest.alpha.leasehold("show", "goes", "--xml").stdout
+    tap.ok(done.returncode == 0 and alive(guest.qemu) and "<lease>" not in described,
+           "a lease that was about to go is not taken for one that was lost", done.stderr)
+    guest.alpha.leasehold("destroy", "goes")
+
+
 def run_lease(lab):
     guest = Guest(lab, "right")
     guest.take_away("guest-")
@@ -120,7 +180,7 @@ def main():
     with Lab("reattach-lost") as lab:
         lab.store()
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
-        for case in (taken_again, used_since, used_now, run_lease, daemon_restarted):
+        for case in (taken_again, used_since, used_now, stray, given_up, run_lease, daemon_restarted):
             try:
                 case(lab)
             except (AssertionError, OSError, ValueError, KeyError,

@@ -190,6 +190,7 @@ def medium(lab, step):
         file.truncate(1 << 20)
     guest.describe_drive(old)
     guest.start()
+    assert guest.runs()  # firmware moves the tray, and may close it between two commands
     what = "--eject" if sequence == "eject" else new
     command = guest.alpha.popen("change-media", guest.name, "hdc", what)
     guest.steps.until("media:" + number)
