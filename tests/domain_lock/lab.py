@@ -14,7 +14,7 @@ TOP = os.environ["top_builddir"]
 LEASEHOLD = os.path.join(TOP, "leasehold")
 UUID = str(uuid.uuid4())
 NAME = "lab%d" % os.getpid()
-DEADLINE = 30
+DEADLINE = 90
 
 
 def fail(text):

@@ -4,7 +4,7 @@
 # Power states of a real Linux guest: S3 and S4 by its agent, waking by hand and by duration, a
 # duration that outlives nothing but is kept, and every refusal by its name.
 
-TEST_DEADLINE=600
+TEST_DEADLINE=900
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/guests.sh"
 requires qemu linux-guest direct-io python3

@@ -4,7 +4,7 @@
 # Shutdown and reboot of a real Linux guest: by power button and by agent, with a deadline, aborted
 # by somebody else, answered with a reboot; and what its description says about each of them.
 
-TEST_DEADLINE=600
+TEST_DEADLINE=900
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/guests.sh"
 requires qemu linux-guest direct-io python3

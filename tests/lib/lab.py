@@ -90,8 +90,9 @@ def search_path():
 
 
 def wait_until(seconds, condition):
-    """Polls; returns what @condition returned last, true or not."""
-    end = time.monotonic() + seconds
+    """Polls; returns what @condition returned last, true or not. @seconds are for a machine with
+    nothing else to do: a busy one has three times as long."""
+    end = time.monotonic() + 3 * seconds
     pause = 0.01
     while True:
         result = condition()
@@ -241,7 +242,7 @@ class Lab:
                        "--io-timeout", "1", "--max-leases", "100", *options)
 
     def leasehold(self, *args):
-        done = subprocess.run(["leasehold", *args], env=self.environment(), timeout=60,
+        done = subprocess.run(["leasehold", *args], env=self.environment(), timeout=180,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             raise AssertionError("leasehold %s: %s" % (" ".join(args), done.stderr))
@@ -275,12 +276,12 @@ class Lab:
 
     def check_payload(self, path):
         """payload-check's verdict: (good, its report)."""
-        done = subprocess.run([PAYLOAD_CHECK, path], timeout=60, capture_output=True, text=True)
+        done = subprocess.run([PAYLOAD_CHECK, path], timeout=180, capture_output=True, text=True)
         return done.returncode == 0, done.stdout + done.stderr
 
     def payload_seq(self, path):
         """The newest sequence number on the disk; 0 before anything was written."""
-        done = subprocess.run([PAYLOAD_CHECK, "--seq", path], timeout=60, capture_output=True,
+        done = subprocess.run([PAYLOAD_CHECK, "--seq", path], timeout=180, capture_output=True,
                               text=True)
         return int(done.stdout.strip() or 0)
 
@@ -373,7 +374,7 @@ class Host:
             steps.started()
         return process
 
-    def leasehold(self, *args, timeout=60, env=None):
+    def leasehold(self, *args, timeout=180, env=None):
         """Runs a command to its end. Returns its CompletedProcess."""
         environment = self.environment()
         environment.update(env or {})

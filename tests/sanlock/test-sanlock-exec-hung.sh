@@ -7,7 +7,7 @@
 #
 # Seen failing: with the event STALE ignored (virToolExecOnLoss), both commands live on.
 
-TEST_DEADLINE=180
+TEST_DEADLINE=900
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/hosts.sh"
 requires sanlock direct-io
