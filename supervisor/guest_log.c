@@ -58,7 +58,8 @@ char *
 virSupervisorLogTail(int fd, goffset since)
 {
     goffset end = virSupervisorLogEnd(fd);
-    goffset start = MAX(since, end - TAIL_BYTES);
+    /* smaller than before: it was emptied (log_limit.h) */
+    goffset start = MAX(since <= end ? since : 0, end - TAIL_BYTES);
     char bytes[TAIL_BYTES + 1];
     ssize_t n = pread(fd, bytes, (gsize)CLAMP(end - start, 0, TAIL_BYTES), start);
     g_auto(GStrv) lines = NULL;

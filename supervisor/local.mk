@@ -39,6 +39,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/lease_loss.h \
 	%D%/leftovers.c \
 	%D%/leftovers.h \
+	%D%/log_limit.c \
+	%D%/log_limit.h \
 	%D%/migration.c \
 	%D%/migration.h \
 	%D%/park.c \

@@ -19,6 +19,7 @@
 #include "domain_lock/archive.h"
 #include "domain_lock/step.h"
 #include "supervisor/guest_qemu.h"
+#include "supervisor/log_limit.h"
 #include "supervisor/restart.h"
 #include "supervisor/supervisor.h"
 #include <locale.h>
@@ -155,6 +156,7 @@ virMainPrepare(virMain *self, GError **error)
 static int
 virMainServe(virMain *self)
 {
+    g_autoptr(virSupervisorLogLimit) limit = virSupervisorLogLimitNew(self->logPath);
     virSupervisor *sup = virSupervisorNew(self->obj, g_steal_pointer(&self->starter));
     gboolean ended = virSupervisorRun(sup, self->spec);
 

@@ -12,6 +12,11 @@ TESTS += %D%/test-lease-loss
 %C%_test_lease_loss_SOURCES = %D%/test-lease-loss.c
 %C%_test_lease_loss_LDADD = $(supervisor_test_ldadd)
 
+check_PROGRAMS += %D%/test-log-limit
+TESTS += %D%/test-log-limit
+%C%_test_log_limit_SOURCES = %D%/test-log-limit.c
+%C%_test_log_limit_LDADD = $(supervisor_test_ldadd)
+
 check_PROGRAMS += %D%/test-qmp
 TESTS += %D%/test-qmp
 %C%_test_qmp_SOURCES = %D%/test-qmp.c
