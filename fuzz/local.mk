@@ -7,15 +7,17 @@ TESTS += %D%/fuzz-sanlock-format
 %C%_fuzz_sanlock_format_LDADD = plugins/sanlock/libsanlock_core.la
 EXTRA_DIST += %D%/corpus/sanlock-format
 
-check_PROGRAMS += %D%/fuzz-domain-xml %D%/fuzz-domain-command %D%/fuzz-qcow2
-TESTS += %D%/fuzz-domain-xml %D%/fuzz-domain-command %D%/fuzz-qcow2
+check_PROGRAMS += %D%/fuzz-domain-xml %D%/fuzz-domain-command %D%/fuzz-qcow2 %D%/fuzz-snapshots
+TESTS += %D%/fuzz-domain-xml %D%/fuzz-domain-command %D%/fuzz-qcow2 %D%/fuzz-snapshots
 %C%_fuzz_domain_xml_SOURCES = %D%/fuzz-domain-xml.c %D%/replay.c
 %C%_fuzz_domain_xml_LDADD = $(domain_LIBS)
 %C%_fuzz_domain_command_SOURCES = %D%/fuzz-domain-command.c %D%/replay.c
 %C%_fuzz_domain_command_LDADD = $(domain_LIBS)
 %C%_fuzz_qcow2_SOURCES = %D%/fuzz-qcow2.c %D%/replay.c
 %C%_fuzz_qcow2_LDADD = $(domain_LIBS)
-EXTRA_DIST += %D%/corpus/domain-xml %D%/corpus/domain-command %D%/corpus/qcow2
+%C%_fuzz_snapshots_SOURCES = %D%/fuzz-snapshots.c %D%/replay.c
+%C%_fuzz_snapshots_LDADD = $(domain_LIBS)
+EXTRA_DIST += %D%/corpus/domain-xml %D%/corpus/domain-command %D%/corpus/qcow2 %D%/corpus/snapshots
 
 check_PROGRAMS += %D%/fuzz-control-auth
 TESTS += %D%/fuzz-control-auth

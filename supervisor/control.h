@@ -130,6 +130,8 @@ void virSupervisorControlBlockCopy(virSupervisorControl *control, GVariant *para
 
 void virSupervisorControlSnapshotCreate(virSupervisorControl *control, GVariant *parameters,
                                         GDBusMethodInvocation *invocation);
+void virSupervisorControlSnapshotList(virSupervisorControl *control, GVariant *parameters,
+                                      GDBusMethodInvocation *invocation);
 void virSupervisorControlSnapshotRevert(virSupervisorControl *control, GVariant *parameters,
                                         GDBusMethodInvocation *invocation);
 void virSupervisorControlSnapshotDelete(virSupervisorControl *control, GVariant *parameters,

@@ -241,6 +241,7 @@ static const virControlMethodEntry methods[] = {
     {"BlockPull", virSupervisorControlBlockPull},
     {"BlockCopy", virSupervisorControlBlockCopy},
     {"SnapshotCreate", virSupervisorControlSnapshotCreate},
+    {"SnapshotList", virSupervisorControlSnapshotList},
     {"SnapshotRevert", virSupervisorControlSnapshotRevert},
     {"SnapshotDelete", virSupervisorControlSnapshotDelete},
     {"GetXMLDesc", virControlGetXMLDesc},

@@ -60,6 +60,22 @@ virToolOfferGuests(virTool *tool, const char *typed)
     }
 }
 
+/* Of the guest that stands before it. */
+static void
+virToolOfferSnapshots(virTool *tool, const char *guest, const char *typed)
+{
+    g_autoptr(virLockConfig) config = virLockConfigLoad(tool->configPath, NULL);
+    g_autoptr(virDomainLock) dom =
+        config ? virDomainLockLookup(config, guest, NULL) : NULL;
+    g_autoptr(GPtrArray) list = dom ? virDomainLockSnapshotList(dom, 0, NULL) : NULL;
+
+    for (guint i = 0; list && i < list->len; i++) {
+        const virDomainLockSnapshot *snapshot = g_ptr_array_index(list, i);
+
+        virToolOffer(snapshot->name, typed);
+    }
+}
+
 static void
 virToolOfferPlugins(const char *typed)
 {
@@ -86,10 +102,14 @@ virToolOfferChoices(const char *usage, const char *typed)
 
 /* What a positional argument may be follows from its name in the usage. */
 static void
-virToolOfferArgument(virTool *tool, const virToolCommand *command, gboolean first,
+virToolOfferArgument(virTool *tool, const virToolCommand *command, const char *previous,
                      const char *typed)
 {
-    if (!first && virToolOfferChoices(command->args, typed))
+    gboolean first = *previous == '\0';
+
+    if (!first && strcmp(command->args, "GUEST NAME") == 0)
+        virToolOfferSnapshots(tool, previous, typed);
+    else if (!first && virToolOfferChoices(command->args, typed))
         return;
     if (!first && strstr(command->args, "GUEST FILE"))
         printf("%s\n", VIR_TOOL_COMPLETE_FILES);
@@ -161,7 +181,7 @@ virToolCompleteCommand(virTool *tool, const virToolCommand *command, char *const
     else if (*typed == '-')
         virToolOfferOptions(options, typed);
     else
-        virToolOfferArgument(tool, command, *previous == '\0', typed);
+        virToolOfferArgument(tool, command, previous, typed);
 }
 
 int

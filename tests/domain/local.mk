@@ -6,6 +6,7 @@ domain_TESTS = \
 	%D%/test-domain-refuse \
 	%D%/test-identity \
 	%D%/test-image-chain \
+	%D%/test-image-snapshots \
 	$(NULL)
 check_PROGRAMS += $(domain_TESTS)
 TESTS += $(domain_TESTS)
@@ -23,6 +24,8 @@ domain_LIBS = \
 %C%_test_domain_refuse_LDADD = $(domain_LIBS)
 %C%_test_image_chain_SOURCES = %D%/test-image-chain.c tests/lib/vir_test.h
 %C%_test_image_chain_LDADD = $(domain_LIBS)
+%C%_test_image_snapshots_SOURCES = %D%/test-image-snapshots.c tests/lib/vir_test.h
+%C%_test_image_snapshots_LDADD = $(domain_LIBS)
 %C%_test_domain_command_SOURCES = %D%/test-domain-command.c tests/lib/vir_test.h
 %C%_test_domain_command_LDADD = $(domain_LIBS)
 

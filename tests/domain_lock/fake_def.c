@@ -163,3 +163,47 @@ virDomainDefIsForeign(const virDomainDef *def)
 {
     return FALSE;
 }
+
+/* --- disks by their targets: the fake has none ------------------------------------------ */
+
+char **
+virDomainDefGetDiskTargets(const virDomainDef *def)
+{
+    return g_new0(char *, 1);
+}
+
+const virImageChain *
+virDomainDefGetDiskChain(const virDomainDef *def, const char *target)
+{
+    return NULL;
+}
+
+gboolean
+virDomainDefReadDiskChain(virDomainDef *def, const char *target, GError **error)
+{
+    g_assert_not_reached();
+}
+
+const char *
+virDomainDefGetDiskId(const virDomainDef *def, const char *target, GError **error)
+{
+    g_assert_not_reached();
+}
+
+virDomainResource *
+virDomainDefFirstOfDisk(const virDomainDef *def, const char *target)
+{
+    return NULL;
+}
+
+GPtrArray *
+virDomainDefFormatNodes(const virDomainDef *def, const char *target, virImageChain *chain)
+{
+    g_assert_not_reached();
+}
+
+guint64
+virDomainDefGetMemoryBytes(const virDomainDef *def)
+{
+    return 0;
+}
