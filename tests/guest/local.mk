@@ -17,6 +17,7 @@ guest_tests = \
 	%D%/test-media.py \
 	%D%/test-save.py \
 	%D%/test-snapshot.py \
+	%D%/test-save-kinds.py \
 	%D%/test-save-steps.py \
 	%D%/test-snapshot-offline.py \
 	%D%/test-snapshot-offline-steps.py \

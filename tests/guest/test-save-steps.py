@@ -40,7 +40,7 @@ BYTES = {"first": 0, "half": .5, "most": .99}
 SUBSET = {"supervisor": ("save:4", "save:6", "end:1"), "qemu": ("save:4", "end:1"),
           "cancel": ("save:4",), "command": ("save:4",),
           "restore": ("restore:8", "restore:9", "restore:11"),
-          "restore-qemu": ("restore:8", "restore:10"), "sealed": ("killed", "refused"),
+          "restore-qemu": ("restore:8", "restore:10"), "daemon": (), "sealed": ("killed", "refused"),
           "byte": ("half",)}
 
 
@@ -49,7 +49,7 @@ class Guest:
 
     def __init__(self, lab, name):
         self.lab, self.name = lab, name
-        self.alpha, self.beta = lab.hosts
+        self.alpha, self.beta = lab.hosts[:2]
         self.disk = lab.payload(name + ".img")
         self.xml, self.uuid = lab.domain(name, self.disk)
         self.file = lab.file(name + ".save")
@@ -268,6 +268,41 @@ def command_dies(lab, step):
     guest.moves_on(step)
 
 
+def daemon_dies(lab, step):
+    """The lock daemon, on a host of its own, that is: then QEMU may not live on."""
+    gamma = lab.host("gamma-" + step.replace(":", ""), len(lab.hosts) + 1)
+    lab.join(gamma)
+    guest = Guest(lab, "d" + step.replace(":", ""))
+    guest.alpha = gamma
+    if step.startswith("restore"):
+        guest.alpha = lab.hosts[0]
+        guest.start()
+        guest.steps.close()
+        assert guest.alpha.leasehold("save", guest.name, guest.file).returncode == 0
+        guest.alpha, guest.steps = gamma, Steps()
+        command = gamma.popen("restore", guest.file, steps=guest.steps)
+        guest.steps.until(step)
+    else:
+        guest.start()
+        command = guest.save(step)
+    gamma.kill_daemon()
+    gone = wait_until(20, lambda: not gamma.qemu_pids())
+    guest.steps.close()
+    _, errors = command.communicate(timeout=90)
+    whole = os.path.exists(guest.file)
+    tap.ok(gone and command.returncode not in (0, -9) and whole == step.startswith("restore"),
+           step + ": the lock daemon dies: so does QEMU, and no success is claimed",
+           gone, command.returncode, errors, whole)
+    lab.hosts.remove(gamma)
+    gamma.crash()
+    if whole:
+        done = guest.beta.leasehold("restore", "--timeout", "150", guest.file, timeout=200)
+        tap.ok(done.returncode == 0 and guest.goes_on(), step + ": the file is as good as it was",
+               done.returncode, done.stderr)
+        guest.beta.leasehold("destroy", guest.name)
+        guest.judge(step)
+
+
 def saved(lab, name):
     guest = Guest(lab, name)
     guest.start()
@@ -333,6 +368,7 @@ def cases(lab):
              ("cancel", SAVE[1:6], cancelled), ("command", SAVE[1:], command_dies),
              ("restore", RESTORE, restore_supervisor_dies),
              ("restore-qemu", RESTORE[6:11], restore_qemu_dies),
+             ("daemon", ("save:4", "restore:8"), daemon_dies),
              ("sealed", ("killed", "refused"), sealed), ("byte", tuple(BYTES), bytes_written))
     for kind, every, case in kinds:
         for step in every if ALL else SUBSET[kind]:
