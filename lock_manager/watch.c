@@ -9,6 +9,10 @@
  * without an answer the clock alone decides, and STALE fires expireSec after the last renewal
  * that was seen. Nothing else runs or wakes up.
  *
+ * A process that was stopped itself (SIGSTOP, a debugger, a frozen cgroup) wakes up with an old
+ * answer, not with an old renewal: it asks before it says STALE, for a second at most, and not
+ * at all when another host may have the leases by then.
+ *
  * The first renewal is asked for when the source is made: "now" would be too optimistic by up
  * to expireSec.
  */
@@ -22,6 +26,9 @@
 #include <unistd.h>
 
 #define CHECK_DEADLINE_SEC 5
+#define SLEPT_GRACE_USEC G_USEC_PER_SEC
+/* A check that was under way when the process was stopped ends soon: the next one after it. */
+#define SLEPT_AGAIN_USEC (SLEPT_GRACE_USEC / 10)
 
 /* What source and check thread share; the thread may outlive the source. */
 typedef struct _virLockWatchCheck {
@@ -44,6 +51,7 @@ typedef struct _virLockWatchSource {
     gpointer timerTag;
     gpointer doneTag;
     gint64 nextCheckUsec; /* CLOCK_BOOTTIME */
+    gint64 graceUsec;     /* not STALE before it: this process slept; 0: it did not */
     gboolean stale;       /* said already */
     gboolean lost;        /* said already */
 } virLockWatchSource;
@@ -121,11 +129,11 @@ virLockWatchThread(gpointer data)
     return NULL;
 }
 
-/* At most one at a time: a plugin that overstays its deadline does not pile up threads. */
-static void
-virLockWatchStartCheck(virLockWatchSource *watch)
+/* At most one at a time: a plugin that overstays its deadline does not pile up threads. FALSE:
+ * the last one is not over yet. */
+static gboolean
+virLockWatchStartCheck(virLockWatchCheck *check)
 {
-    virLockWatchCheck *check = watch->check;
     GThread *thread;
     gboolean running;
 
@@ -134,18 +142,19 @@ virLockWatchStartCheck(virLockWatchSource *watch)
     check->running = TRUE;
     g_mutex_unlock(&check->lock);
     if (running)
-        return;
+        return FALSE;
     g_atomic_ref_count_inc(&check->refs);
     thread = g_thread_try_new("leasehold-watch", virLockWatchThread, check, NULL);
     if (thread) {
         g_thread_unref(thread);
-        return;
+        return TRUE;
     }
     /* no thread to be had is like no answer: the clock goes on */
     g_mutex_lock(&check->lock);
     check->running = FALSE;
     g_mutex_unlock(&check->lock);
     virLockWatchCheckUnref(check);
+    return TRUE;
 }
 
 /* --- the source --------------------------------------------------------------------------- */
@@ -156,6 +165,36 @@ virLockWatchExpiry(const virLockWatchSource *watch)
     return watch->renewal.lastUsec + (gint64)watch->renewal.expireSec * G_USEC_PER_SEC;
 }
 
+/* When STALE is due. */
+static gint64
+virLockWatchDue(const virLockWatchSource *watch)
+{
+    gint64 takeover =
+        watch->renewal.lastUsec + (gint64)watch->renewal.takeoverSec * G_USEC_PER_SEC;
+
+    return MAX(virLockWatchExpiry(watch), MIN(watch->graceUsec, takeover));
+}
+
+/* Whether a check should have been made long ago, and nobody was there to make it. */
+static gboolean
+virLockWatchHasSlept(const virLockWatchSource *watch, gint64 now)
+{
+    return now - watch->nextCheckUsec >
+           (gint64)watch->renewal.intervalSec * G_USEC_PER_SEC / 2;
+}
+
+static void
+virLockWatchCheckAgain(virLockWatchSource *watch, gint64 now)
+{
+    gint64 after = (gint64)watch->renewal.intervalSec * G_USEC_PER_SEC;
+
+    if (virLockWatchHasSlept(watch, now))
+        watch->graceUsec = now + SLEPT_GRACE_USEC;
+    if (!virLockWatchStartCheck(watch->check) && now < watch->graceUsec)
+        after = SLEPT_AGAIN_USEC;
+    watch->nextCheckUsec = now + after;
+}
+
 static void
 virLockWatchSetTimer(virLockWatchSource *watch)
 {
@@ -163,7 +202,7 @@ virLockWatchSetTimer(virLockWatchSource *watch)
     struct itimerspec spec = {0};
 
     if (!watch->stale)
-        when = MIN(when, virLockWatchExpiry(watch));
+        when = MIN(when, virLockWatchDue(watch));
     /* 0 would stop the timer */
     when = MAX(when, 1);
     spec.it_value.tv_sec = when / G_USEC_PER_SEC;
@@ -228,15 +267,13 @@ virLockWatchDispatch(GSource *source, GSourceFunc callback, gpointer data)
         virLockWatchTakeAnswer(watch);
     if (g_source_query_unix_fd(source, watch->timerTag))
         (void)!read(watch->timerFd, &count, sizeof(count));
-    if (now >= watch->nextCheckUsec) {
-        virLockWatchStartCheck(watch);
-        watch->nextCheckUsec = now + (gint64)watch->renewal.intervalSec * G_USEC_PER_SEC;
-    }
+    if (now >= watch->nextCheckUsec)
+        virLockWatchCheckAgain(watch, now);
     if (goOn && !watch->lost && virLockWatchCheckLost(watch)) {
         watch->lost = TRUE;
         goOn = virLockWatchFire(watch, VIR_LOCK_WATCH_LOST, callback, data);
     }
-    if (goOn && !watch->stale && now >= virLockWatchExpiry(watch)) {
+    if (goOn && !watch->stale && now >= virLockWatchDue(watch)) {
         watch->stale = TRUE;
         goOn = virLockWatchFire(watch, VIR_LOCK_WATCH_STALE, callback, data);
     }

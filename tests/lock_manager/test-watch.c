@@ -4,7 +4,8 @@
  * that says that it lost, one that recovers; and how often it wakes up.
  *
  * Seen failing: with the expiry taken from the time of the check instead of the last good
- * renewal, and with the check made in the calling thread (a hanging daemon hangs the loop).
+ * renewal, with the check made in the calling thread (a hanging daemon hangs the loop), and
+ * without a grace for a process that slept.
  */
 #include "tests/lib/vir_test.h"
 #include "tests/lock_manager/fake.h"
@@ -198,6 +199,35 @@ testHang(void)
     sceneEnd(&scene, source);
 }
 
+/* This process was stopped for longer than a renewal lasts, and the daemon was not. */
+static void
+testSlept(void)
+{
+    Scene scene = {0};
+    GSource *source = sceneBegin(&scene);
+
+    sceneRun(&scene, 200);
+    g_usleep(4 * G_USEC_PER_SEC); /* the loop does not turn */
+    sceneRun(&scene, 500);
+    g_assert_cmpuint(scene.events->len, ==, 0);
+    sceneEnd(&scene, source);
+}
+
+/* The same, and the daemon hangs. */
+static void
+testSleptAndHang(void)
+{
+    Scene scene = {0};
+    GSource *source = sceneBegin(&scene);
+
+    sceneRun(&scene, 200);
+    g_atomic_int_set(&mode, HANG);
+    g_usleep(4 * G_USEC_PER_SEC);
+    sceneRun(&scene, 2000);
+    expectOnly(&scene, VIR_LOCK_WATCH_STALE);
+    sceneEnd(&scene, source);
+}
+
 static void
 testLost(void)
 {
@@ -292,6 +322,8 @@ main(int argc, char **argv)
     g_test_add_func("/watch/healthy", testHealthy);
     g_test_add_func("/watch/old-renewal", testOldRenewal);
     g_test_add_func("/watch/hang", testHang);
+    g_test_add_func("/watch/slept", testSlept);
+    g_test_add_func("/watch/slept-and-hang", testSleptAndHang);
     g_test_add_func("/watch/lost", testLost);
     g_test_add_func("/watch/recovers", testRecovers);
     g_test_add_func("/watch/free-during-check", testFreeDuringCheck);
