@@ -19,6 +19,9 @@
 #define MIGRATE_REQUEST_USEC (60 * G_USEC_PER_SEC)
 /* A guest with much memory takes hours. */
 #define MIGRATE_IN_USEC (G_TIME_SPAN_DAY * 365)
+/* The source holds what this host reserves, so nobody else has it; but two who take a lease to
+ * read it at the same time may find each other in the way for a moment. */
+#define MIGRATE_BUSY_USEC (5 * G_USEC_PER_SEC)
 
 /* --- the remote shell --------------------------------------------------------------- */
 
@@ -263,6 +266,7 @@ virMigrateInRun(virLockConfig *config, virMigrateChannel *channel, const int *fd
         return NULL;
     virMigrateInRecover(config, request);
     memcpy(spec->channel, fds, sizeof(spec->channel));
+    wait.busyUsec = g_get_monotonic_time() + MIGRATE_BUSY_USEC;
     dom = virDomainLockCreateSpec(config, spec, &wait, error);
     if (!dom)
         virMigrateInRecover(config, request);

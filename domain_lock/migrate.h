@@ -148,6 +148,10 @@ gboolean virMigrateStreamSetUp(virDomainLockObj *obj, const virMigrateParams *pa
 void virMigrateStreamTearDown(virDomainLockObj *obj);
 gboolean virMigrateStreamQuery(virDomainLockObj *obj, virMigrateProgress *progress,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** QEMU's run state, "postmigrate" for instance; g_free. A migration that says "completed" is
+ * "finish-migrate" for a moment longer, in which QEMU refuses cont: that moment is waited for. */
+char *virMigrateStreamGetRunState(virDomainLockObj *obj,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Waits until QEMU's migration has changed since @serial, or @deadlineUsec. */
 void virMigrateStreamAwait(virDomainLockObj *obj, guint64 serial, gint64 deadlineUsec,
                            GCancellable *cancellable);

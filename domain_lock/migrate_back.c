@@ -45,6 +45,7 @@ virOutContinue(virMigrateOut *out)
 {
     virDomainLockReason reason;
     virDomainLockState state = virOutAwaitStopped(out, &reason);
+    g_autofree char *status = NULL;
     g_autoptr(GError) why = NULL;
 
     if (state != VIR_DOMAIN_LOCK_STATE_PAUSED)
@@ -56,7 +57,8 @@ virOutContinue(virMigrateOut *out)
     if (reason != VIR_DOMAIN_LOCK_REASON_MIGRATING &&
         reason != VIR_DOMAIN_LOCK_REASON_YIELDED)
         return;
-    if (!virDomainLockCommandSimple(out->obj, "cont", &why))
+    status = virMigrateStreamGetRunState(out->obj, &why);
+    if (!status || !virDomainLockCommandSimple(out->obj, "cont", &why))
         virDomainLockObjSetState(out->obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
                                  VIR_DOMAIN_LOCK_REASON_USER, why->message);
 }

@@ -265,24 +265,15 @@ static gboolean
 virOutSeal(virMigrateOut *out, GError **error)
 {
     virDomainLockObj *obj = out->obj;
-    g_autoptr(JsonNode) answer = NULL;
-    const char *status;
+    g_autofree char *status = NULL;
 
-    if (!virOutMayGoOn(out, G_MAXINT64, error) || !virDomainLockJobSeal(obj, error))
+    if (!virOutMayGoOn(out, G_MAXINT64, error) || !virDomainLockJobSeal(obj, error) ||
+        !(status = virMigrateStreamGetRunState(obj, error)))
         return FALSE;
-    answer =
-        obj->guest->ops->command(obj->guest, "query-status", NULL,
-                                 g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
-    if (!answer)
-        return FALSE;
-    status = JSON_NODE_HOLDS_OBJECT(answer)
-                 ? virDomainLockJsonString(json_node_get_object(answer), "status")
-                 : NULL;
-    if (g_strcmp0(status, "postmigrate") == 0)
+    if (g_str_equal(status, "postmigrate"))
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                "it does not stand still when its memory has gone, but is '%s'",
-                status ? status : "?");
+                "it does not stand still when its memory has gone, but is '%s'", status);
     return FALSE;
 }
 

@@ -14,6 +14,8 @@
 #define STREAM_NO_LIMIT (G_MAXINT64 / (1024 * 1024) * (1024 * 1024))
 #define STREAM_DOWNTIME_MSEC 300 /* QEMU's default, said so that an earlier attempt's goes */
 #define STREAM_CONNECTIONS 2
+#define STREAM_FINISH_USEC (2 * G_USEC_PER_SEC)
+#define STREAM_FINISH_NAP_USEC 500
 
 void
 virMigrateProgressClear(virMigrateProgress *progress)
@@ -215,4 +217,33 @@ virMigrateStreamHasBegun(virDomainLockObj *obj, guint64 serial)
         obj->guest, &begun, g_get_monotonic_time(), NULL, NULL);
 
     return data != NULL;
+}
+
+static char *
+virStreamQueryStatus(virDomainLockObj *obj, GError **error)
+{
+    g_autoptr(JsonNode) answer = obj->guest->ops->command(
+        obj->guest, "query-status", NULL, g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC,
+        error);
+    const char *status = answer && JSON_NODE_HOLDS_OBJECT(answer)
+                             ? virDomainLockJsonString(json_node_get_object(answer),
+                                                       "status")
+                             : NULL;
+
+    return answer ? g_strdup(status ? status : "?") : NULL;
+}
+
+char *
+virMigrateStreamGetRunState(virDomainLockObj *obj, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + STREAM_FINISH_USEC;
+
+    for (;;) {
+        g_autofree char *status = virStreamQueryStatus(obj, error);
+
+        if (!status || !g_str_equal(status, "finish-migrate") ||
+            g_get_monotonic_time() >= deadline)
+            return g_steal_pointer(&status);
+        g_usleep(STREAM_FINISH_NAP_USEC);
+    }
 }
