@@ -4,9 +4,10 @@
  * does by agreement, not an image that QEMU has open; so there is nothing to plug or to see
  * closed, but for an image without identity, which is guarded by them alone.
  *
- *   attach-lease:1 describe     detach-lease:1 look up
- *   attach-lease:2 acquire      detach-lease:2 release
- *   attach-lease:3 use record
+ *   attach-lease:1 read         detach-lease:1 look up
+ *   attach-lease:2 describe     detach-lease:2 release
+ *   attach-lease:3 acquire      detach-lease:3 forget
+ *   attach-lease:4 use record
  *
  * A supervisor that finds one of the two cut off undoes the first and finishes the second:
  * the same lease is given up, and forgotten.
@@ -16,35 +17,20 @@
 #include "plug.h"
 
 static gboolean
-virLeasesAcquire(virDomainLockObj *obj, const virDomainResource *resource, GError **error)
-{
-    virLockManagerParam params[4] = {{NULL, NULL}};
-    const char *values[][2] = {{"lockspace", resource->lockspace},
-                               {"path", resource->leasePath},
-                               {"offset", resource->leaseOffset}};
-    virLockWait wait = virPlugWait(VIR_PLUG_TAKE_USEC);
-    gsize n = 0;
-
-    for (gsize i = 0; i < G_N_ELEMENTS(values); i++)
-        if (values[i][1])
-            params[n++] = (virLockManagerParam){values[i][0], values[i][1]};
-    return virLockManagerAcquireResource(obj->man, resource->type, resource->path,
-                                         n > 0 ? params : NULL, resource->flags, &wait,
-                                         error);
-}
-
-static gboolean
-virLeasesRelease(virDomainLockObj *obj, virDomainResource *resource, GError **error)
+virLeasesRelease(virDomainLockObj *obj, const virDomainResource *resource, GError **error)
 {
     virLockWait wait = virPlugWait(VIR_PLUG_UNDO_USEC);
 
-    if (!virLockManagerReleaseResource(obj->man, resource->type, resource->path, &wait,
-                                       error))
-        return FALSE;
+    return virLockManagerReleaseResource(obj->man, resource->type, resource->path, &wait,
+                                         error);
+}
+
+static void
+virLeasesForget(virDomainLockObj *obj, virDomainResource *resource)
+{
     virDomainDefRemoveLease(obj->def, resource);
     virDomainLockObjUpdateLeases(obj);
     virDomainLockObjKeepDescription(obj);
-    return TRUE;
 }
 
 static void
@@ -58,6 +44,16 @@ virLeasesJournal(virDomainLockObj *obj, const virDomainResource *resource)
     virDomainLockObjSetJournal(obj, details);
 }
 
+/* Only after the journal: a lease that is described and not held is taken for a lost one. */
+static gboolean
+virLeasesDescribe(virDomainLockObj *obj, GError **error)
+{
+    if (!virDomainLockObjUpdateDescription(obj, error))
+        return FALSE;
+    virDomainLockObjSetStep(obj, "attach-lease", 3);
+    return TRUE;
+}
+
 static gboolean
 virLeasesAttach(virDomainLockObj *obj, virDomainResource *resource, GError **error)
 {
@@ -65,17 +61,17 @@ virLeasesAttach(virDomainLockObj *obj, virDomainResource *resource, GError **err
 
     virLeasesJournal(obj, resource);
     virDomainLockObjSetStep(obj, "attach-lease", 2);
-    if (!virDomainLockObjUpdateDescription(obj, error) ||
-        !virLeasesAcquire(obj, resource, error)) {
-        virDomainDefRemoveLease(obj->def, resource);
-        virDomainLockObjKeepDescription(obj);
+    if (!virLeasesDescribe(obj, error) || !virDomainLockAcquire(obj, resource, &wait, error)) {
+        virLeasesForget(obj, resource);
         return FALSE;
     }
-    virDomainLockObjSetStep(obj, "attach-lease", 3);
+    virDomainLockObjSetStep(obj, "attach-lease", 4);
     if (!virLockManagerAdvanceUse(obj->man, &wait, error)) {
         g_autoptr(GError) why = NULL;
 
-        if (!virLeasesRelease(obj, resource, &why)) {
+        if (virLeasesRelease(obj, resource, &why)) {
+            virLeasesForget(obj, resource);
+        } else {
             (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
             g_prefix_error(error, "%s; and it stays held, because: ", why->message);
         }
@@ -147,6 +143,10 @@ virDomainLockDropLease(virDomainLockObj *obj, const char *lockspace, const char 
         virDomainLockObjSetStep(obj, "detach-lease", 2);
         ok = virLeasesRelease(obj, resource, &why);
     }
+    if (ok) {
+        virDomainLockObjSetStep(obj, "detach-lease", 3);
+        virLeasesForget(obj, resource);
+    }
     virDomainLockObjSetStep(obj, NULL, 0);
     if (ok)
         virDomainLockObjEmit(obj, "LEASE_DETACHED", key, NULL);
@@ -193,10 +193,9 @@ virDomainLockLeaseRecover(virDomainLockObj *obj, JsonObject *journal, GError **e
 
         if (!virDomainLockLeaseIsJournaled(journal, resource))
             continue;
-        if (virLeasesIsHeld(obj, resource))
-            return virLeasesRelease(obj, resource, error);
-        virDomainDefRemoveLease(obj->def, resource);
-        virDomainLockObjKeepDescription(obj);
+        if (virLeasesIsHeld(obj, resource) && !virLeasesRelease(obj, resource, error))
+            return FALSE;
+        virLeasesForget(obj, resource);
         return TRUE;
     }
     return TRUE; /* it was not described yet, or is not any more */

@@ -110,6 +110,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/reattach_leases.c \
 	%D%/recover.c \
 	%D%/restore.c \
+	%D%/resources.c \
 	%D%/runtime.c \
 	%D%/runtime.h \
 	%D%/save.c \

@@ -156,8 +156,7 @@ virPlugTake(virDomainLockObj *obj, const virDomainResource *resource,
     if (virDomainLockGuardedByKey(obj->config, virDomainDefGetResources(obj->def),
                                   resource))
         return TRUE;
-    return virLockManagerAcquireResource(obj->man, resource->type, resource->path, NULL,
-                                         resource->flags, wait, error);
+    return virDomainLockAcquire(obj, resource, wait, error);
 }
 
 /* I3, whoever calls, and whatever went wrong before. */

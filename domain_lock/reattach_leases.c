@@ -167,19 +167,19 @@ virReattachFindPath(GPtrArray *leases, const char *path)
 /* Taken while QEMU has the image open, so it must be the same image to a bit: its epoch is
  * still the one that this guest wrote. */
 static gboolean
-virReattachTakeAgain(virReattach *re, const char *path, guint flags, GError **error)
+virReattachTakeAgain(virReattach *re, const virDomainResource *resource, GError **error)
 {
     virDomainLockObj *obj = re->obj;
+    const char *path = resource->path;
     const virLockLease *before = virReattachFindPath(re->recorded, path);
     g_autoptr(GPtrArray) leases = NULL;
     const virLockLease *now = NULL;
 
-    if (!virLockManagerAcquireResource(obj->man, VIR_LOCK_RESOURCE_DISK, path, NULL,
-                                       flags, re->wait, error))
+    if (!virDomainLockAcquire(obj, resource, re->wait, error))
         return FALSE;
     leases = virLockManagerGetLeases(obj->man);
     now = virReattachFindPath(leases, path);
-    if (virReattachMode(flags) == VIR_LOCK_MODE_SHARED ||
+    if (virReattachMode(resource->flags) == VIR_LOCK_MODE_SHARED ||
         (before && now && before->epoch == now->epoch)) {
         virReattachNote(re, "the lease of '%s' was not held; it was taken again", path);
         return TRUE;
@@ -192,12 +192,12 @@ virReattachTakeAgain(virReattach *re, const char *path, guint flags, GError **er
 }
 
 static gboolean
-virReattachTakeOrKill(virReattach *re, const char *path, guint flags, GError **error)
+virReattachTakeOrKill(virReattach *re, const virDomainResource *resource, GError **error)
 {
-    g_autofree char *what = g_strdup_printf("'%s'", path);
+    g_autofree char *what = g_strdup_printf("'%s'", resource->path);
     g_autoptr(GError) why = NULL;
 
-    return virReattachTakeAgain(re, path, flags, &why) ||
+    return virReattachTakeAgain(re, resource, &why) ||
            virReattachKill(re, what, why, error);
 }
 
@@ -331,7 +331,10 @@ virReattachVerifyOpen(virReattach *re, GError **error)
 
     for (guint i = 0; i < re->open->len; i++) {
         const virAuditFile *file = g_ptr_array_index(re->open, i);
-        guint flags = file->writable ? 0 : VIR_LOCK_MANAGER_RESOURCE_READONLY;
+        const virDomainResource image = {
+            .type = VIR_LOCK_RESOURCE_DISK,
+            .path = (char *)file->path,
+            .flags = file->writable ? 0 : VIR_LOCK_MANAGER_RESOURCE_READONLY};
         gboolean described = FALSE;
         g_autofree char *name = NULL;
 
@@ -350,7 +353,7 @@ virReattachVerifyOpen(virReattach *re, GError **error)
         virReattachNote(re, "QEMU has '%s' open (node '%s'), which is not described",
                         file->path, file->node);
         if (!virReattachFind(re->held, name) &&
-            !virReattachTakeOrKill(re, file->path, flags, error))
+            !virReattachTakeOrKill(re, &image, error))
             return FALSE;
     }
     return TRUE;
@@ -379,7 +382,7 @@ virReattachVerify(virReattach *re, GError **error)
     for (guint i = 0; i < missing->len; i++) {
         const virDomainResource *resource = g_ptr_array_index(missing, i);
 
-        if (!virReattachTakeOrKill(re, resource->path, resource->flags, error))
+        if (!virReattachTakeOrKill(re, resource, error))
             return FALSE;
     }
     if (virReattachKeepsLeases(obj) && !virReattachVerifyOpen(re, error))

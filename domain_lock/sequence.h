@@ -64,6 +64,10 @@ gboolean virDomainLockFindResources(virDomainLockObj *obj, GCancellable *cancell
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean virDomainLockRegister(virDomainLockObj *obj, const virDomainResource *resource,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** At once, of an object that has been acquired. */
+gboolean virDomainLockAcquire(virDomainLockObj *obj, const virDomainResource *resource,
+                              const virLockWait *wait,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- taking up a guest whose supervisor is gone (reattach.c) --- */
 

@@ -252,24 +252,6 @@ virDomainLockStartPrepare(virLockConfig *config, const virDomainLockSpec *spec,
 
 /* --- steps 4 to 9 ------------------------------------------------------------------- */
 
-gboolean
-virDomainLockRegister(virDomainLockObj *obj, const virDomainResource *resource,
-                      GError **error)
-{
-    virLockManagerParam params[4] = {{NULL, NULL}};
-    const char *values[][2] = {{"lockspace", resource->lockspace},
-                               {"path", resource->leasePath},
-                               {"offset", resource->leaseOffset}};
-    gsize n = 0;
-
-    for (gsize i = 0; i < G_N_ELEMENTS(values); i++) {
-        if (values[i][1])
-            params[n++] = (virLockManagerParam){values[i][0], values[i][1]};
-    }
-    return virLockManagerRegisterResource(obj->man, resource->type, resource->path,
-                                          n > 0 ? params : NULL, resource->flags, error);
-}
-
 static gboolean
 virStartWantsDirectIo(virDomainLockObj *obj)
 {
