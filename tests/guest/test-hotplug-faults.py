@@ -136,14 +136,13 @@ def undone(lab):
     answer = monitor.command(json.dumps({"execute": "blockdev-add", "arguments": {
         "driver": "file", "node-name": "stray", "filename": stray}}))
     assert answer == {"return": {}}, answer
-    steps.go()
+    steps.close()
     _, errors = attach.communicate(timeout=60)
     tap.ok(attach.returncode == 1 and "stray" in errors and guest.free(base, top),
            "an audit that finds an image without a lease undoes the attach, and names it",
            attach.returncode, errors)
     monitor.command(json.dumps({"execute": "blockdev-del", "arguments": {"node-name": "stray"}}))
     monitor.sock.close()
-    steps.close()
     done = guest.attach(top)
     tap.ok(done.returncode == 0 and not guest.free(top), "without it the disk comes", done.stderr)
     guest.end()

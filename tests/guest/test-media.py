@@ -2,16 +2,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-media.py: media of a cdrom and a floppy drive change, and explicit leases come and go,
 with real QEMU and sanlock on two hosts. What is held is asked of the store, from the other host.
+
+Seen failing: with the leases of the medium not taken, the audit stops every change; without the
+second look at the chain the medium that was replaced at media:4 goes in; with the old medium's
+leases not given up "another takes its place" finds the old one held.
 """
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, has_open, requires, wait_until  # noqa: E402
+from lab import TOP_BUILD, Lab, Steps, Tap, has_open, requires, wait_until  # noqa: E402
 
 tap = Tap()
 DRIVES = ("<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>"
@@ -198,6 +203,40 @@ def leases(case):
            "and the description is without them")
 
 
+def locked(case):
+    """A guest that locks the tray, and never opens it."""
+    disk = os.path.join(TOP_BUILD, "tests/payload/lock_tray.img")
+    boot = case.lab.file("locks.img")
+    shutil.copy(disk, boot)
+    said_so = case.lab.file("locks.debugcon")
+    xml, uuid = case.lab.domain("locks", boot, extra=(
+        "<qemu:commandline><qemu:arg value='-debugcon'/><qemu:arg value='file:%s'/>"
+        "</qemu:commandline>" % said_so))
+    old, new = case.image("locked-in.iso"), case.image("locked-out.iso")
+    with open(xml) as file:
+        text = file.read()
+    with open(xml, "w") as file:
+        file.write(text.replace("</devices>", DRIVES.replace(
+            "<target dev='hdc'", "<source file='%s'/><target dev='hdc'" % old) + "</devices>"))
+    done = case.alpha.leasehold("run", xml)
+    assert done.returncode == 0, said(done)
+    qemu = case.alpha.state(uuid)["pid"]
+
+    def letter():
+        with open(said_so, "rb") as file:
+            return file.read().endswith(b"L")
+
+    assert wait_until(60, letter)
+    case.refused("a tray that the guest has locked is named, and how to open it",
+                 case.alpha.leasehold("change-media", "locks", "hdc", new), 1, "locked", "--force")
+    tap.ok(case.owners(old) == ["shared"] and has_open(qemu, old) and not case.owners(new) and
+           not has_open(qemu, new), "the old disc stays, the new one is free")
+    done = case.alpha.leasehold("change-media", "locks", "hdc", new, "--force")
+    tap.ok(done.returncode == 0 and case.owners(new) == ["shared"] and has_open(qemu, new) and
+           not case.owners(old) and not has_open(qemu, old), "--force opens it", said(done))
+    case.alpha.leasehold("destroy", "locks")
+
+
 def boots(case):
     case.refused("the boot disk is not detached by mistake",
                  case.alpha.leasehold("detach-disk", "web", "vda"), 1, "boots", "--force")
@@ -209,7 +248,7 @@ def main():
         lab.store()
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
         case = Case(lab)
-        for part in (changes, wrong, leases, boots, spoiled):
+        for part in (changes, wrong, leases, boots, locked, spoiled):
             try:
                 part(case)
             except (AssertionError, OSError, ValueError, KeyError,
