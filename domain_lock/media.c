@@ -243,14 +243,15 @@ virMediaUndoTray(gpointer data, GError **error)
     return virPlugCommandOne(media->obj, "blockdev-close-tray", "id", media->id, error);
 }
 
+/* @flags: virDomainLockDeviceFlags */
 static gboolean
-virMediaAskTray(virMedia *media, GError **error)
+virMediaAskTray(virMedia *media, guint flags, GError **error)
 {
     g_autoptr(JsonObject) args = json_object_new();
 
     json_object_set_string_member(args, "id", media->id);
-    json_object_set_boolean_member(
-        args, "force", (media->medium->flags & VIR_DOMAIN_LOCK_DEVICE_FORCE) != 0);
+    json_object_set_boolean_member(args, "force",
+                                   (flags & VIR_DOMAIN_LOCK_DEVICE_FORCE) != 0);
     return virPlugCommand(media->obj, "blockdev-open-tray", args, error);
 }
 
@@ -266,7 +267,7 @@ virMediaOpenTray(virMedia *media, GError **error)
         return FALSE;
     if (tray != VIR_TRAY_CLOSED)
         return TRUE;
-    if (!virMediaAskTray(media, error))
+    if (!virMediaAskTray(media, media->medium->flags, error))
         return FALSE;
     for (;;) {
         if (!virMediaQueryTray(media, &tray, error))
@@ -286,16 +287,47 @@ virMediaOpenTray(virMedia *media, GError **error)
     return FALSE;
 }
 
+/* @nodes: of the medium that goes in; NULL: out. */
 static gboolean
-virMediaInsert(virMedia *media, const GPtrArray *nodes, GError **error)
+virMediaMove(virMedia *media, const GPtrArray *nodes, GError **error)
 {
     g_autoptr(JsonObject) args = json_object_new();
-    JsonObject *top = g_ptr_array_index(nodes, nodes->len - 1);
 
     json_object_set_string_member(args, "id", media->id);
-    json_object_set_string_member(args, "node-name",
-                                  json_object_get_string_member(top, "node-name"));
-    return virPlugCommand(media->obj, "blockdev-insert-medium", args, error);
+    if (nodes)
+        json_object_set_string_member(
+            args, "node-name",
+            json_object_get_string_member(g_ptr_array_index(nodes, nodes->len - 1),
+                                          "node-name"));
+    return virPlugCommand(media->obj,
+                          nodes ? "blockdev-insert-medium" : "blockdev-remove-medium",
+                          args, error);
+}
+
+/* The guest, or its firmware, may close the tray at any moment, and then it is opened again:
+ * an empty one by force, which takes nothing from the guest. */
+static gboolean
+virMediaMoveThroughTray(virMedia *media, const GPtrArray *nodes, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + MEDIA_TRAY_USEC;
+    guint flags = nodes ? VIR_DOMAIN_LOCK_DEVICE_FORCE : media->medium->flags;
+
+    for (;;) {
+        g_autoptr(GError) why = NULL;
+        virMediaTray tray;
+
+        if (virMediaMove(media, nodes, &why))
+            return TRUE;
+        if (!virMediaQueryTray(media, &tray, error))
+            return FALSE;
+        if (tray != VIR_TRAY_CLOSED || g_get_monotonic_time() >= deadline) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return FALSE;
+        }
+        if (!virMediaAskTray(media, flags, error))
+            return FALSE;
+        g_usleep(VIR_PLUG_POLL_USEC);
+    }
 }
 
 static gboolean
@@ -303,7 +335,7 @@ virMediaUndoSwap(gpointer data, GError **error)
 {
     virMedia *media = data;
 
-    return virMediaInsert(media, media->gone, error);
+    return virMediaMoveThroughTray(media, media->gone, error);
 }
 
 static gboolean
@@ -320,11 +352,11 @@ virMediaSwap(virMedia *media, GError **error)
     g_autoptr(GError) why = NULL;
 
     if (media->gone) {
-        if (!virPlugCommandOne(obj, "blockdev-remove-medium", "id", media->id, error))
+        if (!virMediaMoveThroughTray(media, NULL, error))
             return FALSE;
         virUndoPush(media->undo, "take the medium out", virMediaUndoSwap, media);
     }
-    if (media->chain && !virMediaInsert(media, media->nodes, error))
+    if (media->chain && !virMediaMoveThroughTray(media, media->nodes, error))
         return FALSE;
     virUndoForget(media->undo);
     virDomainDefSetMedium(obj->def, media->target, g_steal_pointer(&media->chain));

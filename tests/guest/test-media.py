@@ -17,6 +17,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from lab import TOP_BUILD, Lab, Steps, Tap, has_open, requires, wait_until  # noqa: E402
+from qmp import Monitor  # noqa: E402
 
 tap = Tap()
 DRIVES = ("<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>"
@@ -34,7 +35,11 @@ class Case:
         self.lab = lab
         self.alpha, self.beta = lab.hosts
         self.steps = Steps()
-        self.web, self.web_id = lab.domain("web", lab.payload("web.img"))
+        # a second monitor, to move the tray as a guest may at any moment
+        self.monitor = lab.file("web.qmp")
+        self.web, self.web_id = lab.domain("web", lab.payload("web.img"), extra=(
+            "<qemu:commandline><qemu:arg value='-qmp'/><qemu:arg value='unix:%s,server=on,"
+            "wait=off'/></qemu:commandline>" % self.monitor))
         with open(self.web) as file:
             text = file.read()
         with open(self.web, "w") as file:
@@ -175,6 +180,26 @@ def spoiled(case):
                "%s: an image that was %s: the old one stays" % (step, what), output, errors)
 
 
+def closed(case):
+    """The guest closes the tray that was opened for the change."""
+    disc = case.image("closed.iso")
+    change = case.alpha.popen("change-media", "web", "hdc", disc)
+    case.steps.until("media:9")
+    monitor = Monitor(case.monitor)
+    drives = monitor.command("query-block")["return"]
+    drive = next(one for one in drives if one.get("inserted", {}).get("node-name", "")
+                 .startswith("hdc"))
+    assert drive["tray_open"], drive
+    monitor.command(json.dumps({"execute": "blockdev-close-tray",
+                                "arguments": {"id": drive["qdev"]}}))
+    monitor.sock.close()
+    case.steps.close()
+    output, errors = change.communicate(timeout=60)
+    tap.ok(change.returncode == 0 and case.owners(disc) == ["shared"] and
+           case.source("hdc") == disc and has_open(case.qemu, disc),
+           "a tray that the guest closes meanwhile is opened again", output, errors)
+
+
 def leases(case):
     def keys():
         done = case.alpha.leasehold("--json", "show", "web")
@@ -248,13 +273,12 @@ def main():
         lab.store()
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
         case = Case(lab)
-        for part in (changes, wrong, leases, boots, locked, spoiled):
+        for part in (changes, wrong, leases, boots, locked, spoiled, closed):
             try:
                 part(case)
             except (AssertionError, OSError, ValueError, KeyError,
                     subprocess.SubprocessError) as error:
                 tap.ok(False, part.__name__, repr(error))
-        case.steps.close()
     return tap.done()
 
 
