@@ -54,7 +54,7 @@ virLockManagerPluginNames(void)
     g_autoptr(GPtrArray) names = virLockManagerPluginList(NULL);
 
     if (!names || names->len == 0)
-        return g_strdup("there is none");
+        return g_strdup("none");
     g_ptr_array_add(names, NULL);
     return g_strjoinv(", ", (char **)names->pdata);
 }

@@ -178,8 +178,8 @@ virSanlockSlotsCreateOne(virSanlockStore *store, int sock, const char *name,
     slot = virSanlockIndexFindFree(index, &store->geometry);
     if (slot < 0) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "store %s is full: all its %u leases are in use; create a larger one "
-                    "(store create --max-leases)",
+                    "store %s is full: all its %u leases are in use; 'leasehold store gc' "
+                    "forgets those that nobody needs any more, or create a larger one",
                     store->path, store->geometry.maxSlots);
         return FALSE;
     }
