@@ -74,6 +74,13 @@ virStartLabel(const virDomainLockSpec *spec)
     return name ? name : g_strdup("?");
 }
 
+/* Whatever tunables the user has set stay. */
+static char **
+virStartEnvironment(void)
+{
+    return g_environ_setenv(g_get_environ(), "GLIBC_TUNABLES", VIR_SPEC_TUNABLES, FALSE);
+}
+
 static gboolean
 virStartSpawn(const virDomainLockSpec *spec, int statusFd, GError **error)
 {
@@ -87,6 +94,7 @@ virStartSpawn(const virDomainLockSpec *spec, int statusFd, GError **error)
     g_autofree char *channelOut = g_strdup_printf("--channel-out=%d", spec->channel[1]);
     const char *argv[] = {path, guest, status, spec->incoming ? channelIn : NULL,
                           channelOut, NULL};
+    g_auto(GStrv) env = virStartEnvironment();
     int keep[4] = {statusFd};
     virSpawnOptions options = {
         .what = "the supervisor",
@@ -95,6 +103,7 @@ virStartSpawn(const virDomainLockSpec *spec, int statusFd, GError **error)
         .keepFds = keep,
         .nKeepFds = 1,
         .argv = argv,
+        .envp = (const char *const *)env,
     };
 
     if (virStepFd() > 2)

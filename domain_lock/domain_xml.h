@@ -53,11 +53,14 @@ typedef struct _virXmlRule {
     virXmlKind kind;
     gsize offset;
     guint flags;
-    guint64 max;
-    const char *const *choices;
-    virXmlFunc func;
-    const struct _virXmlRule *rules;
-    const char *why;
+    /* by the kind; there are hundreds of rules, and their pages are each supervisor's own */
+    union {
+        guint64 max;                     /* UINT */
+        const char *const *choices;      /* CHOICE */
+        virXmlFunc func;                 /* FUNC */
+        const struct _virXmlRule *rules; /* SUB */
+        const char *why;                 /* REFUSE */
+    };
 } virXmlRule;
 
 /**

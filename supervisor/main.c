@@ -248,6 +248,9 @@ main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     virMainSetMalloc();
+    /* it was for this process only, not for QEMU */
+    if (g_strcmp0(g_getenv("GLIBC_TUNABLES"), VIR_SPEC_TUNABLES) == 0)
+        g_unsetenv("GLIBC_TUNABLES");
     setlocale(LC_ALL, "");
     if (!virMainParse(&self, argc, argv, &error)) {
         g_printerr("leasehold-supervisor: %s\n", error->message);
