@@ -3,6 +3,9 @@
 """test-snapshot.py: snapshots in the images of a guest that writes all the time, with real QEMU
 and real sanlock daemons of two hosts. What the images have is asked of qemu-img, what is held
 of the store, from the other host.
+
+Seen failing: "a disk that has come since is named" without comparing the disks; "a guest whose
+memory cannot be loaded does not go on" without killing it.
 """
 
 import json
@@ -235,6 +238,38 @@ def partly(case):
            said(done), case.list())
 
 
+def corrupt(path):
+    """The memory of the only snapshot in this image is no memory any more."""
+    with open(path, "r+b") as file:
+        at = file.read().index(b"QEVM")
+        file.seek(at)
+        file.write(b"XXXX")
+
+
+def torn(case):
+    """QEMU sets the disks back and then cannot load the memory."""
+    assert case.snapshot("create", "torn").returncode == 0
+    low = case.seq()
+    corrupt(case.first)
+    assert case.grows()
+    done = case.snapshot("revert", "torn")
+    ended = wait_until(30, lambda: not case.state())
+    shown = json.loads(case.do("--json", "show", case.name).stdout)
+    tap.ok(done.returncode == 5 and "was ended" in done.stderr and ended and
+           shown["reason"] == "failed" and case.seq() <= low and
+           wait_until(15, lambda: case.modes() == [[], []]),
+           "a guest whose memory cannot be loaded does not go on with other disks", said(done),
+           shown.get("state"), shown.get("reason"))
+    done = case.do("run", case.xml)
+    tap.ok(done.returncode == 1 and "torn" in done.stderr, "nor is it started", said(done))
+    done = case.snapshot("revert", "torn")
+    tap.ok(done.returncode in (4, 5) and wait_until(15, lambda: case.modes() == [[], []]),
+           "the memory cannot be loaded from there, either", said(done))
+    done = case.snapshot("delete", "torn")
+    tap.ok(done.returncode == 0, "to delete it is a way out", said(done))
+    case.start()
+
+
 def main():
     requires("sanlock", "qemu-system-x86_64", "qemu-img", "payload")
     with Lab("snapshot") as lab:
@@ -244,6 +279,7 @@ def main():
         revert(case)
         mismatches(case)
         partly(case)
+        torn(case)
         assert case.do("destroy", case.name).returncode == 0
         raw = lab.file("judged.raw")
         qemu_img("convert", "-O", "raw", case.first, raw)
