@@ -33,6 +33,8 @@ typedef struct _virMigrateOut {
 
     gboolean asked;     /* the other side knows of the guest */
     gboolean streaming; /* QEMU was told to migrate */
+    gboolean stopped;   /* the guest, by us */
+    gboolean postcopy;  /* the rest of its memory is to follow */
     gboolean yielded;   /* the word was given: only virDomainLockMigrateTakeBack may undo it */
 } virMigrateOut;
 
@@ -133,6 +135,7 @@ typedef struct _virMigrateProgress {
     char status[24]; /* QEMU's: "active", "completed", ... */
     gint64 totalBytes;
     gint64 remainingBytes;
+    gint64 passes; /* over its memory; the first one is 1 */
     char *failure; /* QEMU's words, or NULL */
 } virMigrateProgress;
 void virMigrateProgressClear(virMigrateProgress *progress);

@@ -128,7 +128,7 @@ virMigrateOutGoBack(virMigrateOut *out)
     virDomainLockObj *obj = out->obj;
     g_autoptr(GError) why = NULL;
 
-    if (out->streaming && virOutStopStream(obj))
+    if (out->streaming && (virOutStopStream(obj) || out->stopped))
         virOutContinue(out);
     virMigrateStreamTearDown(obj);
     virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_NONE);
@@ -167,6 +167,40 @@ virOutShowWaiting(virMigrateOut *out, const GError *why)
 }
 
 gboolean
+virMigrateOutDrain(virDomainLockObj *obj, gint64 deadlineUsec, GError **error)
+{
+    static const char *const follows[] = {"active", "device", "postcopy-active", NULL};
+    g_auto(virMigrateProgress) progress = {0};
+
+    for (;;) {
+        guint64 serial = obj->guest->ops->eventSerial(obj->guest);
+
+        if (!virMigrateStreamQuery(obj, &progress, error))
+            return FALSE;
+        if (g_str_equal(progress.status, "completed"))
+            return TRUE;
+        if (!g_strv_contains(follows, progress.status) ||
+            g_get_monotonic_time() >= deadlineUsec) {
+            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                        "%" G_GINT64_FORMAT " bytes of its memory have not followed (%s)",
+                        progress.remainingBytes, progress.status);
+            return FALSE;
+        }
+        virMigrateStreamAwait(obj, serial, g_get_monotonic_time() + OUT_POLL_USEC, NULL);
+    }
+}
+
+gboolean
+virMigrateOutFinish(virDomainLockObj *obj, gint64 deadlineUsec, GError **error)
+{
+    if (virMigrateOutDrain(obj, deadlineUsec, error))
+        return TRUE;
+    /* a QEMU whose stream broke may have activated its images again: no quit, which flushes */
+    obj->guest->ops->kill(obj->guest, FALSE);
+    return FALSE;
+}
+
+gboolean
 virMigrateOutEnd(virMigrateOut *out, GError **error)
 {
     virDomainLockObjSetEndReason(out->obj, VIR_DOMAIN_LOCK_REASON_MIGRATED);
@@ -187,6 +221,7 @@ virDomainLockMigrateTakeBack(virMigrateOut *out, GError **error)
     if (virLockManagerCompleteMigrateOut(obj->man, VIR_LOCK_MANAGER_MIGRATE_CANCEL, NULL,
                                          &wait, &why)) {
         out->yielded = FALSE;
+        (void)virOutStopStream(obj);
         virMigrateStreamTearDown(obj);
         virOutContinue(out);
         virDomainLockObjEmit(obj, "MIGRATION_FAILED", out->host,
@@ -194,6 +229,10 @@ virDomainLockMigrateTakeBack(virMigrateOut *out, GError **error)
         return VIR_MIGRATE_FATE_HERE;
     }
     if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE)) {
+        g_autoptr(GError) cut = NULL;
+
+        if (!virMigrateOutFinish(obj, G_MAXINT64, &cut))
+            g_warning("%s", cut->message);
         if (virMigrateOutEnd(out, error))
             return VIR_MIGRATE_FATE_THERE;
         return VIR_MIGRATE_FATE_UNKNOWN;
@@ -238,8 +277,11 @@ virOutRecoverYielded(virReattach *re, GError **error)
     g_autofree char *host = virDomainLockObjGetPeer(obj);
     virMigrateOut out = {.obj = obj, .host = host};
     g_autofree char *ticket = NULL;
+    g_autoptr(GError) cut = NULL;
 
     if (virMigrateEpochMoved(re)) {
+        if (!virMigrateOutFinish(obj, G_MAXINT64, &cut))
+            g_warning("%s", cut->message);
         virReattachNote(re, "it runs, or ran, on host '%s'", host);
         virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_MIGRATED);
         virDomainLockObjEmit(obj, "MIGRATED", host, NULL);
@@ -260,12 +302,13 @@ virOutRecoverStreaming(virReattach *re, GError **error)
     g_autofree char *host = virDomainLockObjGetPeer(obj);
     virDomainLockReason reason;
     virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
-    gboolean went = virOutStopStream(obj);
 
+    (void)virOutStopStream(obj);
     virMigrateStreamTearDown(obj);
     virReattachNote(re, "its migration to host '%s' was cut off; it stays here", host);
     virDomainLockObjEmit(obj, "MIGRATION_FAILED", host, "its supervisor died");
-    if (!went || virDomainLockObjIsHeld(obj) ||
+    /* one that QEMU has restarted by itself goes on, too */
+    if (virDomainLockObjIsHeld(obj) ||
         !(state == VIR_DOMAIN_LOCK_STATE_RUNNING ||
           (state == VIR_DOMAIN_LOCK_STATE_PAUSED &&
            reason == VIR_DOMAIN_LOCK_REASON_MIGRATING)))

@@ -280,7 +280,8 @@ virIncomingAwaitMemory(virIncoming *incoming, GError **error)
 
         if (!virMigrateStreamQuery(obj, &progress, error))
             return FALSE;
-        if (g_str_equal(progress.status, "completed"))
+        if (g_str_equal(progress.status, "completed") ||
+            g_str_equal(progress.status, "postcopy-active"))
             return TRUE;
         if (g_str_equal(progress.status, "failed") ||
             g_get_monotonic_time() >= deadline) {
@@ -535,6 +536,29 @@ virMigrateInRecover(virReattach *re, guint step, JsonObject *details, GError **e
 
 /* --- after it ----------------------------------------------------------------------- */
 
+/* A guest whose memory stays away can neither go on nor go back. */
+static gboolean
+virSettleCheckMemory(virDomainLockObj *obj, GError **error)
+{
+    g_autofree char *host = virDomainLockObjGetPeer(obj);
+    g_auto(virMigrateProgress) progress = {0};
+    g_autofree char *message = NULL;
+
+    if (!virMigrateStreamQuery(obj, &progress, error))
+        return FALSE;
+    if (!g_str_equal(progress.status, "postcopy-paused") &&
+        !g_str_equal(progress.status, "failed"))
+        return TRUE;
+    message = g_strdup_printf("the rest of its memory did not come from host '%s'; start it "
+                              "anew from its disks",
+                              host);
+    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_FAILED);
+    virDomainLockObjEmit(obj, "MIGRATION_FAILED", host, message);
+    obj->guest->ops->kill(obj->guest, FALSE);
+    g_set_error_literal(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_LOST, message);
+    return FALSE;
+}
+
 gboolean
 virDomainLockSettle(virDomainLockObj *obj, GError **error)
 {
@@ -546,6 +570,8 @@ virDomainLockSettle(virDomainLockObj *obj, GError **error)
     g_autofree char *host = virDomainLockObjGetPeer(obj);
     gboolean settled;
 
+    if (!virSettleCheckMemory(obj, error))
+        return FALSE;
     virDomainLockObjSetStep(obj, "settle", 1);
     settled = virLockManagerSettle(obj->man, &wait, error);
     if (settled) {

@@ -7,6 +7,10 @@
  * restart the guest by itself at any time (a stream that breaks late does that), so the word
  * that the guest will not run here any more is given at "completed" and not before. Once it is
  * given, this side may run the guest again only by virDomainLockMigrateTakeBack.
+ *
+ * With postcopy the device state goes, and the destination opens the images, before the rest of
+ * the memory is there. So this side is bound as by its word before QEMU is told to do that. The
+ * guest was stopped by us: QEMU restarts none that it did not stop itself.
  */
 #include "describe.h"
 #include "job.h"
@@ -19,6 +23,8 @@
 #define OUT_RESERVE_USEC (90 * G_USEC_PER_SEC)
 /* Of nothing but a message, one sector and QEMU's cont. */
 #define OUT_HEAR_USEC (10 * G_USEC_PER_SEC)
+/* Of what is left when the guest stands still. */
+#define OUT_COMPLETE_USEC (30 * G_USEC_PER_SEC)
 #define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
 /* Connecting, and TLS's handshake. */
 #define OUT_CONNECT_USEC (30 * G_USEC_PER_SEC)
@@ -245,7 +251,8 @@ virOutStream(virMigrateOut *out, GError **error)
 
         if (!virMigrateStreamQuery(obj, &progress, error))
             return FALSE;
-        if (g_str_equal(progress.status, "completed"))
+        if (g_str_equal(progress.status, "completed") ||
+            ((out->params.flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) && progress.passes > 1))
             return TRUE;
         if (virOutHasFailed(&progress, error) ||
             !virOutIsConnecting(&progress, began, error) ||
@@ -260,21 +267,63 @@ virOutStream(virMigrateOut *out, GError **error)
 
 /* --- migrate:4 and after ------------------------------------------------------------ */
 
+/* Before the rest of the memory is to follow: stopped, and not by QEMU, which would start it
+ * again when that fails. A stopped guest changes nothing any more, so QEMU may have sent
+ * everything by then, and be about to complete as without postcopy. */
+static gboolean
+virOutStop(virMigrateOut *out, GError **error)
+{
+    g_autofree char *status = NULL;
+
+    out->stopped = TRUE;
+    if (!virDomainLockCommandSimple(out->obj, "stop", error) ||
+        !(status = virMigrateStreamGetRunState(out->obj, error)))
+        return FALSE;
+    out->postcopy = g_str_equal(status, "paused");
+    return out->postcopy ||
+           virMigrateOutDrain(out->obj, g_get_monotonic_time() + OUT_COMPLETE_USEC, error);
+}
+
 /* From here on nobody resumes or resets it any more; but somebody may have, a moment ago. */
 static gboolean
 virOutSeal(virMigrateOut *out, GError **error)
 {
-    virDomainLockObj *obj = out->obj;
     g_autofree char *status = NULL;
 
-    if (!virOutMayGoOn(out, G_MAXINT64, error) || !virDomainLockJobSeal(obj, error) ||
-        !(status = virMigrateStreamGetRunState(obj, error)))
+    if (!virOutMayGoOn(out, G_MAXINT64, error) || !virDomainLockJobSeal(out->obj, error) ||
+        ((out->params.flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) &&
+         !virOutStop(out, error)) ||
+        !(status = virMigrateStreamGetRunState(out->obj, error)))
         return FALSE;
-    if (g_str_equal(status, "postmigrate"))
+    if (out->postcopy || g_str_equal(status, "postmigrate"))
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
                 "it does not stand still when its memory has gone, but is '%s'", status);
     return FALSE;
+}
+
+/* The device state goes, and the destination opens the images: as good as the word, so it may
+ * be taken back only as that. */
+static gboolean
+virOutStartPostcopy(virMigrateOut *out)
+{
+    gint64 deadline = g_get_monotonic_time() + OUT_COMPLETE_USEC;
+    g_auto(virMigrateProgress) progress = {0};
+    g_autoptr(GError) why = NULL;
+
+    if (!virDomainLockCommandSimple(out->obj, "migrate-start-postcopy", &why))
+        g_message("%s", why->message);
+    for (;;) {
+        guint64 serial = out->obj->guest->ops->eventSerial(out->obj->guest);
+
+        g_clear_error(&why);
+        if (!virMigrateStreamQuery(out->obj, &progress, &why))
+            return FALSE;
+        if (!g_str_equal(progress.status, "active") || g_get_monotonic_time() >= deadline)
+            return g_str_equal(progress.status, "postcopy-active") ||
+                   g_str_equal(progress.status, "completed");
+        virMigrateStreamAwait(out->obj, serial, g_get_monotonic_time() + OUT_POLL_USEC, NULL);
+    }
 }
 
 static gboolean
@@ -287,6 +336,10 @@ virOutGiveWord(virMigrateOut *out, GError **error)
     if (!virLockManagerCompleteMigrateOut(out->obj->man, 0, &cookie, NULL, error))
         return FALSE;
     out->yielded = TRUE;
+    if (out->postcopy && !virOutStartPostcopy(out)) {
+        (void)virMigrateOutSayCancel(out);
+        return TRUE;
+    }
     json_object_set_string_member(word, "cookie", cookie);
     json_object_set_boolean_member(word, "run", !virDomainLockObjIsHeld(out->obj));
     /* whether it arrived is what step 5 finds out */
@@ -358,8 +411,16 @@ virOutHandOver(virMigrateOut *out, GError **error)
     virDomainLockJobEnd(out->obj);
     if (!heard)
         return virOutUnheard(out, why, error);
+    heard = virMigrateOutFinish(out->obj, G_MAXINT64, &why);
     virDomainLockObjSetStep(out->obj, "migrate", 6);
-    return virMigrateOutEnd(out, error);
+    if (!virMigrateOutEnd(out, error))
+        return FALSE;
+    if (!heard)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
+                    "guest '%s' was handed over to host '%s', but not all of its memory: "
+                    "start it anew from its disks: %s",
+                    out->obj->status->info->name, out->host, why->message);
+    return heard;
 }
 
 static gboolean

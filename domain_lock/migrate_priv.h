@@ -19,6 +19,13 @@ gboolean virMigrateOutSayCancel(virMigrateOut *out);
 void virMigrateOutGoBack(virMigrateOut *out);
 /** After it: PAUSED (yielded), which nobody resumes. */
 void virMigrateOutShowYielded(virMigrateOut *out);
+/** Waits until all of its memory has gone (after the switch: postcopy). FALSE: it will not, or
+ * @deadlineUsec. */
+gboolean virMigrateOutDrain(virDomainLockObj *obj, gint64 deadlineUsec,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** It runs there: the same; if it will not, QEMU was killed, which is all that may be done. */
+gboolean virMigrateOutFinish(virDomainLockObj *obj, gint64 deadlineUsec,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** It runs there: it ends here. */
 gboolean virMigrateOutEnd(virMigrateOut *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -61,6 +61,8 @@ virStreamSetCapabilities(virDomainLockObj *obj, const virMigrateParams *params,
 
     virStreamCapability(list, "events", TRUE);
     virStreamCapability(list, "multifd", virMigrateParamsIsParallel(params));
+    virStreamCapability(list, "postcopy-ram",
+                        (params->flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) != 0);
     if (incoming)
         virStreamCapability(list, "late-block-activate", TRUE);
     else
@@ -143,6 +145,7 @@ virMigrateStreamQuery(virDomainLockObj *obj, virMigrateProgress *progress, GErro
     g_strlcpy(progress->status, status ? status : "none", sizeof(progress->status));
     progress->totalBytes = virDomainLockJsonInt(ram, "total", 0);
     progress->remainingBytes = virDomainLockJsonInt(ram, "remaining", 0);
+    progress->passes = virDomainLockJsonInt(ram, "dirty-sync-count", 0);
     progress->failure = g_strdup(virDomainLockJsonString(object, "error-desc"));
     return object != NULL;
 }

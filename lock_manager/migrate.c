@@ -100,6 +100,7 @@ virLockManagerMakeTicket(virLockManager *man, const char *uri, const virLockWait
     ticket->uuid = g_strdup(man->uuid);
     ticket->guestName = g_strdup(man->name);
     ticket->uri = g_strdup(uri);
+    ticket->plugin = g_strdup(man->plugin->driver.name);
     if (!virLockManagerInquireDriver(man, &leases, wait, error) ||
         !virLockManagerVerifyHeld(man, leases, error) ||
         !virLockManagerTicketSource(man, ticket, wait, error) ||
@@ -197,6 +198,13 @@ virLockManagerMatchTicket(virLockManager *man, GError **error)
                     man->name);
         return FALSE;
     }
+    if (ticket->plugin && !g_str_equal(ticket->plugin, man->plugin->driver.name)) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "guest '%s' has its leases by plugin '%s' on host '%s', and here the "
+                    "plugin is '%s'",
+                    man->name, ticket->plugin, ticket->hostName, man->plugin->driver.name);
+        return FALSE;
+    }
     for (guint i = 0; i < ticket->leases->len; i++) {
         const virLockTicketLease *lease = ticket->leases->pdata[i];
 
@@ -235,6 +243,15 @@ virLockManagerIsSource(virLockManager *man, const virLockOwner *owner)
            (!owner->guestUuid || g_str_equal(owner->guestUuid, man->uuid));
 }
 
+static gboolean
+virLockManagerHasOwner(GPtrArray *owners)
+{
+    for (guint i = 0; i < owners->len; i++)
+        if (((const virLockOwner *)owners->pdata[i])->hold == VIR_LOCK_HOLD_LEASE)
+            return TRUE;
+    return FALSE;
+}
+
 /* With the bridge in hand: the lease itself is still the source's, at the ticket's epoch. */
 static gboolean
 virLockManagerCheckSource(virLockManager *man, const virLockDriverResource *resource,
@@ -253,6 +270,13 @@ virLockManagerCheckSource(virLockManager *man, const virLockDriverResource *reso
         for (guint i = 0; i < owners->len; i++)
             if (virLockManagerIsSource(man, owners->pdata[i]))
                 return TRUE;
+    if (!virLockManagerHasOwner(owners)) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
+                    "%s is held by nobody, as this host sees it, and was to be held by host "
+                    "'%s': it has ended there, or the two do not use the same store",
+                    resource->label, man->ticket->hostName);
+        return FALSE;
+    }
     who = virLockManagerDescribeUse(man, resource, wait);
     g_set_error(
         error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,

@@ -57,6 +57,7 @@ virLockTicketFree(virLockTicket *ticket)
     g_free(ticket->uuid);
     g_free(ticket->guestName);
     g_free(ticket->hostName);
+    g_free(ticket->plugin);
     g_free(ticket->uri);
     g_ptr_array_unref(ticket->leases);
     g_free(ticket);
@@ -124,6 +125,7 @@ virLockTicketFormat(const virLockTicket *ticket)
     virLockTicketPutText(object, "name", ticket->guestName);
     virLockTicketPutText(object, "uri", ticket->uri);
     virLockTicketPutText(source, "host", ticket->hostName);
+    virLockTicketPutText(source, "plugin", ticket->plugin);
     json_object_set_int_member(source, "host-id", ticket->hostId);
     json_object_set_int_member(source, "generation", (gint64)ticket->generation);
     json_object_set_object_member(object, "source", source);
@@ -304,6 +306,7 @@ virLockTicketReadSource(virLockTicket *ticket, JsonObject *object, GError **erro
         return virLockTicketBad(error, TICKET_KIND,
                                 "it does not say which host is the source");
     ticket->hostName = g_strdup(virLockTicketGetText(source, "host"));
+    ticket->plugin = g_strdup(virLockTicketGetText(source, "plugin"));
     ticket->hostId = hostId;
     ticket->generation = generation;
     return TRUE;

@@ -25,6 +25,7 @@ typedef struct _virLockTicket {
     char *uuid;
     char *guestName;
     char *hostName; /* of the source */
+    char *plugin;   /* the one that holds its leases there; NULL: not said */
     guint hostId;
     guint64 generation;
     char *uri;         /* NULL: not said */

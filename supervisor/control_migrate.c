@@ -67,9 +67,12 @@ virControlMigrateParams(GVariantIter *options, virMigrateParams *params, GError 
         g_variant_unref(value);
         return FALSE;
     }
-    if (params->flags & ~(guint)VIR_DOMAIN_LOCK_MIGRATE_ALL || params->connections > 255) {
+    if (params->flags & ~(guint)VIR_DOMAIN_LOCK_MIGRATE_ALL || params->connections > 255 ||
+        ((params->flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) &&
+         (params->connections > 0 ||
+          params->flags & VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED))) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
-                    "flags %#x with %u connections are not known", params->flags,
+                    "flags %#x with %u connections are not possible", params->flags,
                     params->connections);
         return FALSE;
     }

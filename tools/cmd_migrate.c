@@ -22,6 +22,7 @@ typedef struct _virToolMigrateOptions {
     int connections;
     gboolean autoConverge;
     gboolean compressed;
+    gboolean postcopy;
     gboolean cancel;
 } virToolMigrateOptions;
 
@@ -30,11 +31,15 @@ virToolMigrateCheck(virTool *tool, const virToolMigrateOptions *options)
 {
     gboolean any = options->rsh || options->timeoutSec || options->bandwidthMib ||
                    options->downtimeMsec || options->connections ||
-                   options->autoConverge || options->compressed || tool->args[1];
+                   options->autoConverge || options->compressed || options->postcopy ||
+                   tool->args[1];
 
     if (options->cancel && any)
         tool->exitStatus =
             virToolUsage(tool, "--cancel goes with nothing else but the guest");
+    else if (options->postcopy && (options->compressed || options->connections))
+        tool->exitStatus = virToolUsage(
+            tool, "--postcopy does not go with --compressed or --connections");
     else if (!options->cancel && !tool->args[1])
         tool->exitStatus = virToolUsage(tool, "a HOST is needed, or --cancel");
     else if (options->timeoutSec < 0 || options->bandwidthMib < 0 ||
@@ -72,7 +77,8 @@ virToolMigrateRun(virTool *tool, virDomainLock *dom, const virToolMigrateOptions
         .downtimeMsec = (guint)options->downtimeMsec,
         .connections = (guint)options->connections,
         .flags = (options->autoConverge ? VIR_DOMAIN_LOCK_MIGRATE_AUTO_CONVERGE : 0) |
-                 (options->compressed ? VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED : 0),
+                 (options->compressed ? VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED : 0) |
+                 (options->postcopy ? VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY : 0),
     };
     g_auto(GStrv) rsh = NULL;
     g_autoptr(virToolWait) wait = NULL;
@@ -107,6 +113,8 @@ virToolCmdMigrate(virTool *tool)
          "slow the guest down if its memory changes faster than it is sent", NULL},
         {"compressed", 0, 0, G_OPTION_ARG_NONE, &options.compressed,
          "compress its memory on the way", NULL},
+        {"postcopy", 0, 0, G_OPTION_ARG_NONE, &options.postcopy,
+         "switch after one pass; the rest of its memory follows", NULL},
         {"connections", 0, 0, G_OPTION_ARG_INT, &options.connections,
          "parallel connections for its memory", "N"},
         {"cancel", 0, 0, G_OPTION_ARG_NONE, &options.cancel,

@@ -552,9 +552,13 @@ char *virDomainLockGetXMLDesc(virDomainLock *dom, guint flags,
 typedef enum {
     VIR_DOMAIN_LOCK_MIGRATE_AUTO_CONVERGE = 1 << 0, /* slow the guest down if it must be */
     VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED = 1 << 1,
+    VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY = 1 << 2, /* what its memory becomes while it is sent
+                                                * follows after the switch; alone on its one
+                                                * connection */
 } virDomainLockMigrateFlagsType;
 #define VIR_DOMAIN_LOCK_MIGRATE_ALL                                                          \
-    (VIR_DOMAIN_LOCK_MIGRATE_AUTO_CONVERGE | VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED)
+    (VIR_DOMAIN_LOCK_MIGRATE_AUTO_CONVERGE | VIR_DOMAIN_LOCK_MIGRATE_COMPRESSED |            \
+     VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY)
 
 /** virDomainLockMigrateOptions: zero means the default. */
 typedef struct _virDomainLockMigrateOptions {
@@ -578,7 +582,8 @@ typedef struct _virDomainLockMigrateOptions {
  * Moves a running or paused guest to another host while it runs. The remote shell is started
  * as "RSH... HOST leasehold migrate-in", and both its ends go to the guest's supervisor: the
  * caller may die. TRUE: it runs there (or is paused, as it was here). A failure leaves it here
- * as it was. INDETERMINATE: the destination has it, and did not say whether it runs; it is
+ * as it was. STALE: it was handed over and did not survive it: start it anew from its disks.
+ * INDETERMINATE: the destination has it, and did not say whether it runs; it is
  * stopped here (PAUSED, yielded) and its supervisor goes on asking.
  *
  * STATE: it is neither running nor paused, a disk is being unplugged, or a block job runs.

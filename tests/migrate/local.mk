@@ -4,6 +4,7 @@ migrate_tests = \
 	%D%/test-migrate.py \
 	%D%/test-migrate-bridges.py \
 	%D%/test-migrate-domains.py \
+	%D%/test-migrate-postcopy.py \
 	%D%/test-migrate-steps.py \
 	%D%/test-migrate-tls.py \
 	$(NULL)
