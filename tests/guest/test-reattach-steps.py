@@ -33,7 +33,8 @@ DRIVE = ("<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>%s"
 STOPPED = ("start:8", "attach:6")
 SUBSET = ("start:4", "start:7", "start:8", "start:9", "attach:3", "attach:6", "attach:8",
           "detach:2", "detach:3", "media:3", "media:6", "media:10", "swap:9", "eject:9",
-          "attach-lease:3", "attach-lease:4", "detach-lease:3", "end:1", "end:2", "reattach:5", "reattach:7")
+          "attach-lease:3", "attach-lease:4", "detach-lease:3", "end:1", "end:2", "shutdown:2",
+          "reattach:5", "reattach:7")
 
 
 class Guest:
@@ -264,6 +265,40 @@ def ending(lab, step):
            guest.show(), guest.owners(guest.disk))
 
 
+def asked(lab, step):
+    """A shutdown with a deadline, of a guest that does not hear of it: before it is written down
+    it was never asked for, afterwards the guest is gone in time."""
+    guest = Guest(lab, "a" + step[9:])
+    deaf(guest.disk)
+    guest.start()
+    command = guest.alpha.popen("shutdown", guest.name, "--timeout", "4")
+    guest.steps.until(step)
+    guest.kill_supervisor(step)
+    _, errors = command.communicate(timeout=60)
+    # at 3 the guest was asked, and the command had its answer
+    tap.ok((command.returncode == 0) == (step == "shutdown:3"),
+           step + ": the command does not claim more than was done", command.returncode, errors)
+    done = guest.attach()
+    shown = guest.show()
+    if step == "shutdown:1":
+        tap.ok(done.returncode == 0 and not shown["deadline"] and not shown["reason"] and
+               guest.held_is_used() and guest.runs(), step + ": nobody asked the guest",
+               done.stderr, shown)
+        guest.end()
+        return
+    gone = wait_until(30, lambda: not alive(guest.qemu) and guest.show()["state"] == "shut-off")
+    tap.ok(gone and guest.show()["reason"] == "destroyed" and not guest.owners(guest.disk),
+           step + ": the deadline stands, and the guest is forced off", done.stderr, guest.show(),
+           guest.events())
+
+
+def deaf(disk):
+    """The payload ignores the power button then."""
+    with open(disk, "r+b") as image:
+        image.seek(0x1f2)
+        image.write(b"\1")
+
+
 def again(lab, step):
     guest = Guest(lab, "r" + step[9:])
     guest.start()
@@ -282,7 +317,7 @@ def again(lab, step):
 
 def main():
     with Lab("reattach-steps") as lab:
-        lab.store()
+        lab.store("--max-leases", "900")
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
         cases = [(start, "start:%d" % n) for n in range(1, 10)]
         cases += [(plug, "attach:%d" % n) for n in range(1, 9)]
@@ -292,6 +327,7 @@ def main():
         cases += [(lease, "attach-lease:%d" % n) for n in range(1, 5)]
         cases += [(lease, "detach-lease:%d" % n) for n in range(1, 4)]
         cases += [(ending, "end:%d" % n) for n in range(1, 5)]
+        cases += [(asked, "shutdown:%d" % n) for n in range(1, 4)]
         cases += [(again, "reattach:%d" % n) for n in range(1, 10)]
         every = os.environ.get("TEST_REATTACH_ALL") == "1"
         wanted = [step for _, step in cases] if every else SUBSET

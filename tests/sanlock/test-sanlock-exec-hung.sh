@@ -19,7 +19,7 @@ hosts_join alpha beta
 dir=$(direct_dir)
 
 # background NAME COMMAND: on alpha, under a disk of its own
-declare -A exec=() child=() run=()
+declare -A child=() run=()
 background() {
     local name=$1
     must truncate -s 1M "$dir/$name.img"
@@ -29,7 +29,6 @@ background() {
     wait_until 20 test -f "$TEST_TMP/$name.pid" ||
         bail_out "the command does not run: $(<"$TEST_TMP/$name.log")"
     child[$name]=$(<"$TEST_TMP/$name.pid")
-    exec[$name]=$(awk '/^PPid/ { print $2 }' "/proc/${child[$name]}/status")
     cleanup_fn kill_pid "${child[$name]}"
 }
 background polite 'trap "echo asked >>\"$0.term\"; exit 0" TERM; while :; do sleep 0.1; done'

@@ -15,6 +15,7 @@ host_up beta 2
 hosts_join alpha beta
 disk=$(direct_dir)/web.img
 must truncate -s 1M "$disk"
+is_shared() { host alpha leasehold who "$disk" | grep -q "^held shared by host 'beta'"; }
 free() { host beta leasehold who "$disk" | grep -qx free; }
 
 # background COMMAND: on alpha, under the disk; $exec is the command's parent, $child the command
@@ -48,6 +49,27 @@ must host alpha leasehold exec --disk "$disk,readonly" -- \
     env "LEASEHOLD_CONFIG=$(host_dir beta)/leasehold.conf" "SANLOCK_RUN_DIR=$(host_dir beta)/sl" \
     leasehold exec --disk "$disk,readonly" -- true
 pass "readers on both hosts do not exclude each other"
+
+# an image whose backing file the other host writes
+if has qemu-img; then
+    top=$(dirname "$disk")/top.qcow2
+    must qemu-img create -q -f qcow2 -b web.img -F raw "$top"
+    background 'sleep 60'
+    exits 123 "a chain with an image that is written elsewhere" host beta leasehold exec \
+        --disk "$top,format=qcow2" -- touch "$TEST_TMP/ran"
+    like "$errors" "$disk.* held by host 'alpha' \(host id 1\) for guest 'exec bash'" "names it and its owner"
+    kill -TERM "$exec"
+    wait "$spawned"
+    spawn "$TEST_TMP/chain.log" host beta leasehold exec --disk "$top,format=qcow2" -- \
+        sh -c "until [ -e $TEST_TMP/enough ]; do sleep 0.1; done"
+    ok "held with its backing file" wait_until 20 is_shared
+    exits 123 "which nobody may write then" host alpha leasehold exec --disk "$disk" -- true
+    exits 0 "but read" host alpha leasehold exec --disk "$disk,readonly" -- true
+    touch "$TEST_TMP/enough"
+    ok "and it ends with the command" wait_until 20 free
+else
+    skip "backing files" "no qemu-img"
+fi
 
 # exec is killed
 background 'sleep 60'

@@ -30,6 +30,10 @@ is "$(value leasehold@.service KillMode)" process "systemd ends the command only
 is "$(value leasehold@.service SendSIGKILL)" no "and nothing by SIGKILL"
 like " $(value leasehold@.service RestartPreventExitStatus) " " 123 .* 137 " \
     "a guest that another host has, or that was destroyed, is not started again"
+like "$(value leasehold@.service ExecStart)" " run --foreground --attach /" \
+    "a command that is started again finds the guest that went on"
+unlike " $(value leasehold@.service RestartPreventExitStatus) " " SIGKILL " \
+    "so one that was killed is started again"
 like "$(value leasehold-host.service After)" "sanlock.service remote-fs.target" \
     "the host joins after the daemon and the storage"
 like "$(value leasehold@.service After)" "leasehold-host.service" "and guests start after that"
