@@ -148,7 +148,7 @@ virDefineCheckSame(const char *old, const char *new, GError **error)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                 "line %ld: <%s> is not as it was when the guest was saved, and the guest "
-                "would notice; start from what 'save-image show' prints",
+                "would notice; start from what 'save-image show --xml' prints",
                 xmlGetLineNo(differs), (const char *)differs->name);
     return FALSE;
 }

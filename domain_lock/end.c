@@ -108,6 +108,9 @@ virEndRecord(virDomainLockObj *obj, const virDomainLockExit *how, const char *no
     g_ptr_array_set_size(info->leases, 0);
     g_clear_pointer(&info->job, g_free);
     g_clear_pointer(&info->jobDetail, g_free);
+    info->jobStartedUsec = 0;
+    info->jobDone = 0;
+    info->jobTotal = 0;
     g_mutex_unlock(&obj->lock);
     virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_SHUTOFF, reason, message);
 
