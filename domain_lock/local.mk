@@ -120,6 +120,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/save_image.c \
 	%D%/save_image.h \
 	%D%/save_stream.c \
+	%D%/save_within.c \
 	%D%/sequence.h \
 	%D%/snapshot.h \
 	%D%/snapshot_book.c \

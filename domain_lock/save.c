@@ -21,15 +21,17 @@
 #include <string.h>
 
 #define SAVE_LEASE_USEC (30 * G_USEC_PER_SEC)
+/* Making a file, and giving it its name; what lies between takes as long as it takes. */
+#define SAVE_OPEN_SEC 20
+#define SAVE_RENAME_SEC 120
 
 typedef struct {
     virDomainLockObj *obj;
     const char *path;
     guint flags;
     virUndo *undo;
-    virSaveImage *image;
-    virSaveWriter *writer;
-    gboolean ran; /* it was running */
+    virSaveWork work; /* file and header */
+    gboolean ran;     /* it was running */
 } virSave;
 
 static virLockWait
@@ -155,19 +157,19 @@ virSaveAddLease(virSave *save, const virLockLease *held, GError **error)
     virSaveLease *lease = NULL;
 
     if (virSaveIsShareable(save, held->path)) {
-        g_ptr_array_add(save->image->shareable, g_strdup(held->path));
+        g_ptr_array_add(save->work.image->shareable, g_strdup(held->path));
         return TRUE;
     }
-    if (save->image->checked && !virSaveReadUse(save->obj, held->name, &use, error))
+    if (save->work.image->checked && !virSaveReadUse(save->obj, held->name, &use, error))
         return FALSE;
-    if (save->image->checked && held->mode == VIR_LOCK_MODE_EXCLUSIVE &&
+    if (save->work.image->checked && held->mode == VIR_LOCK_MODE_EXCLUSIVE &&
         (!use || use->epoch != held->epoch)) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
                     "the use record of '%s' is not that of this guest any more",
                     held->path ? held->path : held->name);
         return FALSE;
     }
-    lease = virSaveImageAddLease(save->image, held->name, held->path);
+    lease = virSaveImageAddLease(save->work.image, held->name, held->path);
     lease->type = held->type;
     lease->mode = held->mode;
     lease->epoch = use ? use->epoch : 0;
@@ -183,7 +185,7 @@ virSaveAddLeases(virSave *save, GError **error)
     const virLockManagerPluginInfo *plugin =
         virLockManagerPluginGetInfo(save->obj->plugin);
 
-    save->image->checked = (plugin->capabilities & VIR_LOCK_CAP_USE_RECORDS) != 0;
+    save->work.image->checked = (plugin->capabilities & VIR_LOCK_CAP_USE_RECORDS) != 0;
     for (guint i = 0; i < leases->len; i++) {
         if (!virSaveAddLease(save, g_ptr_array_index(leases, i), error))
             return FALSE;
@@ -210,7 +212,7 @@ virSaveQemuVersion(virDomainLockObj *obj, GError **error)
 static gboolean
 virSaveDescribe(virSave *save, GError **error)
 {
-    virSaveImage *image = save->image;
+    virSaveImage *image = save->work.image;
     virDomainLockObj *obj = save->obj;
     const virDomainLockInfo *info = obj->status->info;
 
@@ -237,22 +239,23 @@ virSaveUndoFile(gpointer data, GError **error)
 {
     virSave *save = data;
 
-    g_clear_pointer(&save->writer, virSaveWriterFree);
+    g_clear_pointer(&save->work.writer, virSaveWriterFree);
     return TRUE;
 }
 
 static gboolean
 virSaveMakeFile(virSave *save, GError **error)
 {
-    guint flags =
-        save->flags & VIR_DOMAIN_LOCK_SAVE_BYPASS_CACHE ? VIR_SAVE_FILE_DIRECT : 0;
+    virSaveWork *work = &save->work;
 
     if (!virSaveDescribe(save, error))
         return FALSE;
-    save->image->slotSize = virSaveImageRoom(save->image);
-    save->writer = virSaveWriterNew(save->path, save->image->uuid,
-                                    2 * save->image->slotSize, flags, error);
-    if (!save->writer)
+    work->path = g_strdup(save->path);
+    work->flags =
+        save->flags & VIR_DOMAIN_LOCK_SAVE_BYPASS_CACHE ? VIR_SAVE_FILE_DIRECT : 0;
+    work->image->slotSize = virSaveImageRoom(work->image);
+    if (!virSaveWithin(work, virSaveActionNew, virDomainLockJobCancellable(save->obj),
+                       SAVE_OPEN_SEC, error))
         return FALSE;
     virUndoPush(save->undo, "make the file", virSaveUndoFile, save);
     return TRUE;
@@ -283,7 +286,7 @@ virSaveStop(virSave *save, GError **error)
 static gboolean
 virSaveStream(virSave *save, GError **error)
 {
-    return virSaveStreamOut(save->obj, &save->writer, error);
+    return virSaveStreamOut(save->obj, &save->work.writer, error);
 }
 
 /* --- 5 seal, 6 publish ------------------------------------------------------------------ */
@@ -291,19 +294,19 @@ virSaveStream(virSave *save, GError **error)
 static gboolean
 virSaveSeal(virSave *save, GError **error)
 {
-    return virSaveWriterSeal(save->writer, save->image, error);
+    return virSaveWithin(&save->work, virSaveActionSeal,
+                         virDomainLockJobCancellable(save->obj), 0, error);
 }
 
 static gboolean
 virSavePublish(virSave *save, GError **error)
 {
-    gboolean uncertain = FALSE;
-
     if (!virDomainLockJobSeal(save->obj, error))
         return FALSE;
-    if (virSaveWriterPublish(save->writer, &uncertain, error))
+    if (virSaveWithin(&save->work, virSaveActionPublish, NULL, SAVE_RENAME_SEC, error))
         return TRUE;
-    if (uncertain)
+    /* left behind, it may get its name yet */
+    if (save->work.uncertain || !save->work.writer)
         g_prefix_error(error, "a file that may be there is stale, the guest goes on: ");
     return FALSE;
 }
@@ -353,7 +356,7 @@ virSaveKeepJournal(virSave *save)
     JsonObject *details = json_object_new();
 
     json_object_set_string_member(details, "path", save->path);
-    json_object_set_string_member(details, "id", save->image->id);
+    json_object_set_string_member(details, "id", save->work.image->id);
     json_object_set_boolean_member(details, "ran",
                                    virDomainLockObjGetState(save->obj) ==
                                        VIR_DOMAIN_LOCK_STATE_RUNNING);
@@ -368,10 +371,10 @@ virDomainLockSaveRun(virDomainLockObj *obj, const char *path, guint flags, GErro
                     .path = path,
                     .flags = flags,
                     .undo = undo,
-                    .image = virSaveImageNew()};
+                    .work = {.image = virSaveImageNew()}};
     gboolean ok;
 
-    save.image->id = g_uuid_string_random();
+    save.work.image->id = g_uuid_string_random();
     virDomainLockJobBegin(obj, "saving", path, VIR_DOMAIN_LOCK_JOB_ALONE);
     virSaveKeepJournal(&save);
     ok = virSaveSteps(&save, error);
@@ -380,8 +383,9 @@ virDomainLockSaveRun(virDomainLockObj *obj, const char *path, guint flags, GErro
         ok = virDomainLockEnd(obj, error);
     }
     virDomainLockJobEnd(obj);
-    virSaveWriterFree(save.writer);
-    virSaveImageFree(save.image);
+    virSaveWriterFree(save.work.writer);
+    virSaveImageFree(save.work.image);
+    g_free(save.work.path);
     return ok;
 }
 

@@ -47,6 +47,31 @@ gboolean virSaveWriterSeal(virSaveWriter *writer, virSaveImage *image,
 gboolean virSaveWriterPublish(virSaveWriter *writer, gboolean *uncertain,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* --- writing to storage that may not answer (save_within.c) --------------------------- */
+
+/** What an action works with, and keeps when it is left behind. */
+typedef struct _virSaveWork {
+    char *path;
+    guint flags;
+    virSaveImage *image;
+    virSaveWriter *writer;
+    gboolean uncertain; /* as of Publish */
+} virSaveWork;
+/** @abandoned becomes TRUE when nobody waits any more. */
+typedef gboolean (*virSaveAction)(virSaveWork *work, const gint *abandoned,
+                                  GError **error);
+gboolean virSaveActionNew(virSaveWork *work, const gint *abandoned, GError **error);
+gboolean virSaveActionSeal(virSaveWork *work, const gint *abandoned, GError **error);
+gboolean virSaveActionPublish(virSaveWork *work, const gint *abandoned, GError **error);
+/**
+ * virSaveWithin: does @action in a thread.
+ * @sec: how long it is waited for; 0: until somebody cancels
+ *
+ * CANCELLED or TIMEOUT: it goes on, and has all of @work, which is empty then.
+ */
+gboolean virSaveWithin(virSaveWork *work, virSaveAction action, GCancellable *cancellable,
+                       guint sec, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* --- reading ------------------------------------------------------------------------ */
 
 /** Opens a file and reads its header; CONFIG: no saved guest, not whole, a later version,

@@ -5,6 +5,7 @@
  *
  *   $LEASEHOLD_TEST_HANGS      never returns, as on a dead NFS server or path, and makes
  *                              PATH.hung to say that it got there
+ *   $LEASEHOLD_TEST_HANGS_SYNC (an fsync of it) returns when PATH.go exists; makes PATH.hung
  *   $LEASEHOLD_TEST_NODIRECT   fails with O_DIRECT, as on a file system without it
  */
 #include <dlfcn.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 /* with _FILE_OFFSET_BITS=64 the header gives open the name open64 */
@@ -55,6 +57,35 @@ faultyOpen(const char *symbol, const char *path, int flags, mode_t mode)
         return -1;
     }
     return real(path, flags, mode);
+}
+
+static const struct timespec aWhile = {.tv_nsec = 10 * 1000 * 1000};
+
+static void
+hangUntilGo(const char *path)
+{
+    char name[4096];
+
+    (void)snprintf(name, sizeof(name), "%s.hung", path);
+    (void)close(((OpenFunc)dlsym(RTLD_NEXT, "open"))(name, O_WRONLY | O_CREAT, 0600));
+    (void)snprintf(name, sizeof(name), "%s.go", path);
+    while (access(name, F_OK) < 0)
+        (void)nanosleep(&aWhile, NULL);
+}
+
+__attribute__((visibility("default"))) int
+fsync(int fd)
+{
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+    char link[64], path[2048];
+    ssize_t len;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    len = readlink(link, path, sizeof(path) - 1);
+    path[len > 0 ? len : 0] = 0;
+    if (meets(path, "LEASEHOLD_TEST_HANGS_SYNC"))
+        hangUntilGo(path);
+    return real(fd);
 }
 
 static mode_t
