@@ -39,6 +39,7 @@ TOP_SRC = os.environ.get("top_srcdir") or os.path.abspath(
     os.path.join(os.path.dirname(__file__), ".."))
 sys.path.insert(0, os.path.join(TOP_SRC, "tests", "lib"))
 import lab as testlab  # noqa: E402  (the path is known only now)
+from blackout import measure_blackout  # noqa: E402
 
 MSEC = 1000.0
 
@@ -458,6 +459,8 @@ def measure_all(options):
         measure_attach(bench)
         measure_nothing(bench)
         measure_idle(bench)
+        for count in (1, 8, 32):
+            measure_blackout(bench, count)
     return rows
 
 

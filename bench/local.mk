@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-EXTRA_DIST += %D%/bench.py
+EXTRA_DIST += %D%/bench.py %D%/blackout.py
 CLEANFILES += %D%/results.json
 
 # Takes about a minute; on a quiet machine, and not of a sanitized build.
