@@ -17,6 +17,7 @@ the lab's folder is touched.
 """
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -83,6 +84,11 @@ def requires(*things):
             found = shutil.which(thing, path=search_path())
         if not found:
             skip_all("this machine has no usable " + thing)
+
+
+def faketime():
+    """The library that changes a program's clock, or None."""
+    return next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
 
 
 def search_path():
@@ -256,8 +262,9 @@ class Lab:
         env.pop("LEASEHOLD_CONFIG", None)
         return env
 
-    def host(self, name, host_id):
-        host = Host(self, name, host_id)
+    def host(self, name, host_id, scale=1):
+        """@scale: how much faster the clock of its lock daemon runs (libfaketime)."""
+        host = Host(self, name, host_id, scale)
         self.hosts.append(host)
         return host
 
@@ -317,8 +324,8 @@ class Lab:
 class Host:
     """One host: a configuration and a private sanlock daemon without watchdog."""
 
-    def __init__(self, lab, name, host_id):
-        self.lab, self.name, self.host_id = lab, name, host_id
+    def __init__(self, lab, name, host_id, scale=1):
+        self.lab, self.name, self.host_id, self.scale = lab, name, host_id, scale
         self.dir = lab.file(name)
         self.run_dir = os.path.join(self.dir, "run")
         self.config = os.path.join(self.dir, "leasehold.conf")
@@ -342,6 +349,12 @@ class Host:
                    SANLOCK_RUN_DIR=self.dir + "/sl", SANLOCK_PRIVILEGED="0")
         return env
 
+    def daemon_environment(self):
+        if self.scale == 1:
+            return self.environment()
+        return dict(self.environment(), LD_PRELOAD=faketime(), FAKETIME="+0 x%d" % self.scale,
+                    FAKETIME_DONT_RESET="1", FAKETIME_DISABLE_SHM="1")
+
     def start_daemon(self):
         user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
         group = subprocess.run(["id", "-gn"], capture_output=True, text=True).stdout.strip()
@@ -351,7 +364,7 @@ class Host:
         with open(self.dir + "/daemon.log", "a") as log:
             self.daemon = subprocess.Popen(
                 ["sanlock", "daemon", "-D", "-w", "0", "-l", "0", "-h", "0", "-U", user,
-                 "-G", group, "-e", self.name], env=self.environment(), stdin=subprocess.DEVNULL,
+                 "-G", group, "-e", self.name], env=self.daemon_environment(), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True)
         if not wait_until(10, lambda: os.path.exists(sock)):
             raise AssertionError("the sanlock daemon of %s does not answer" % self.name)
