@@ -5,6 +5,8 @@ it and of deleting it the supervisor is killed and another one takes the guest u
 killed, or the command. Whatever dies, afterwards the list is true, every snapshot in it is whole
 or gone or says what it lacks, the images are sound and hold nothing that is not in the list, and
 the guest has lost nothing that it should not have.
+
+Seen failing: "the guest goes on" after a revert, when a new supervisor does not finish it.
 """
 
 import json

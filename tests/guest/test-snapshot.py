@@ -239,11 +239,14 @@ def partly(case):
 
 
 def corrupt(path):
-    """The memory of the only snapshot in this image is no memory any more."""
+    """The memory of the only snapshot in this image is no memory any more. Clusters that were
+    memory once, and are free now, look the same."""
     with open(path, "r+b") as file:
-        at = file.read().index(b"QEVM")
-        file.seek(at)
-        file.write(b"XXXX")
+        content, at = file.read(), 0
+        while (at := content.find(b"QEVM", at)) >= 0:
+            file.seek(at)
+            file.write(b"XXXX")
+            at += 4
 
 
 def torn(case):
