@@ -100,8 +100,10 @@ virClientJudgeOrphan(const virDomainLockStatus *status)
         return;
     }
     info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
-    info->reason = VIR_DOMAIN_LOCK_REASON_UNKNOWN;
+    info->reason = virDomainLockStatusEndReason(status);
     info->pid = 0;
+    info->deadlineUsec = 0;
+    info->wakeupUsec = 0;
     g_ptr_array_set_size(info->leases, 0);
     virClientSetMessage(info, "its supervisor died; nobody saw how the guest ended");
 }

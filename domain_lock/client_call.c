@@ -199,14 +199,47 @@ virDomainLockGetInfo(virDomainLock *dom, GError **error)
     return g_steal_pointer(&known);
 }
 
+static gboolean
+virCallHasEnded(virDomainLock *dom)
+{
+    g_autoptr(virDomainLockInfo) info = virDomainLockPeekInfo(dom, NULL);
+
+    return info && info->state == VIR_DOMAIN_LOCK_STATE_SHUTOFF;
+}
+
+/* The request is in the guest's state, so a new supervisor knows it. */
+static gboolean
+virCallJoinShutdown(virDomainLock *dom, GError **error)
+{
+    const guint flags = VIR_DOMAIN_LOCK_SHUTDOWN_JOIN | VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK;
+    g_autoptr(GError) why = NULL;
+
+    if (virDomainLockCall(dom, "Shutdown", g_variant_new("(uu)", 0, flags), G_MAXINT,
+                          &why) ||
+        virCallHasEnded(dom))
+        return TRUE;
+    g_propagate_prefixed_error(error, g_steal_pointer(&why),
+                               "its supervisor died meanwhile: ");
+    return FALSE;
+}
+
 gboolean
 virDomainLockShutdownFlags(virDomainLock *dom, guint timeoutSec, guint flags,
                            GError **error)
 {
     gint patience = flags & VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK ? G_MAXINT : CALL_MSEC;
+    g_autoptr(GError) why = NULL;
+    gboolean ok = virDomainLockCall(
+        dom, "Shutdown", g_variant_new("(uu)", timeoutSec, flags), patience, &why);
 
-    return virDomainLockCall(dom, "Shutdown", g_variant_new("(uu)", timeoutSec, flags),
-                             patience, error);
+    while (!ok && (flags & VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK) &&
+           g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE)) {
+        g_clear_error(&why);
+        ok = virCallJoinShutdown(dom, &why);
+    }
+    if (!ok)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return ok;
 }
 
 gboolean
@@ -265,6 +298,20 @@ virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status)
         g_debug("the end of guest '%s' is not recorded: %s", dom->name, why->message);
 }
 
+/* QEMU would write its caches to a disk that may be another host's by now. */
+static gboolean
+virCallMayFlush(virDomainLock *dom, const virDomainLockStatus *status, guint flags,
+                GError **error)
+{
+    if (!(flags & VIR_DOMAIN_LOCK_DESTROY_GRACEFUL) || !status->leaseLost)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "guest '%s' lost its leases: to end it gracefully would write to a disk "
+                "that may be another host's by now; destroy it without --graceful",
+                dom->name);
+    return FALSE;
+}
+
 /* Kills QEMU itself and sees it dead. Its leases end when the kernel has closed its files,
  * which is before the pidfd says so. */
 static gboolean
@@ -304,7 +351,8 @@ virCallDestroyOrphan(virDomainLock *dom, guint flags, GError **error)
     if (!runtime)
         return FALSE;
     status = virDomainLockStatusLoad(virDomainLockRuntimeGetPath(runtime), error);
-    if (!status || !virCallKillQemu(dom, status, flags, error))
+    if (!status || !virCallMayFlush(dom, status, flags, error) ||
+        !virCallKillQemu(dom, status, flags, error))
         return FALSE;
     virCallRecordEnd(dom, status);
     return virDomainLockRuntimeRemove(runtime, error);
@@ -318,7 +366,8 @@ virCallDestroyOverHead(virDomainLock *dom, guint flags, GError **error)
     g_autofree char *dir = virDomainLockDir(dom);
     g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(dir, error);
 
-    return status && virCallKillQemu(dom, status, flags, error);
+    return status && virCallMayFlush(dom, status, flags, error) &&
+           virCallKillQemu(dom, status, flags, error);
 }
 
 gboolean

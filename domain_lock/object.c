@@ -169,6 +169,8 @@ virDomainLockObjSetState(virDomainLockObj *obj, virDomainLockState state,
         reason = obj->status->request;
     if (info->state == VIR_DOMAIN_LOCK_STATE_PMSUSPENDED && state != info->state)
         info->wakeupUsec = 0;
+    if (state == VIR_DOMAIN_LOCK_STATE_RUNNING)
+        obj->status->after = VIR_DOMAIN_LOCK_AFTER_NONE;
     info->state = state;
     info->reason = reason;
     g_free(info->message);

@@ -92,9 +92,11 @@ gint64 virDomainLockObjGetWakeup(virDomainLockObj *obj);
 
 /* --- request.c --- */
 
-/** @what: SHUTDOWN_REQUESTED or REBOOT_REQUESTED; instead of the last one. */
+/** @what: SHUTDOWN_REQUESTED or REBOOT_REQUESTED; instead of the last one. @askBy: how the
+ * guest is about to be asked (ACPI, AGENT), for the next supervisor, until SetAskedFor. */
 void virDomainLockObjSetRequest(virDomainLockObj *obj, virDomainLockReason what,
-                                gint64 deadlineUsec);
+                                gint64 deadlineUsec, guint askBy);
+void virDomainLockObjSetAskedFor(virDomainLockObj *obj);
 /** What is asked of the guest; NONE. @deadlineUsec: (out) (optional) */
 virDomainLockReason virDomainLockObjGetRequest(virDomainLockObj *obj,
                                                gint64 *deadlineUsec);

@@ -6,15 +6,32 @@
 #include "policy.h"
 #include "codec.h"
 
+/* Goes into state.json with the state that follows: another supervisor does it then. */
+static void
+virPolicySetAfter(virDomainLockObj *obj, virDomainLockAfter after)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    obj->status->after = after;
+}
+
 static virDomainLockFollow
 virPolicyFinish(virDomainLockObj *obj, virDomainAction action, const char *detail,
                 virDomainLockReason reason)
 {
+    static const virDomainLockAfter afters[] = {
+        [VIR_DOMAIN_ACTION_DESTROY] = VIR_DOMAIN_LOCK_AFTER_NONE,
+        [VIR_DOMAIN_ACTION_RESTART] = VIR_DOMAIN_LOCK_AFTER_RESTART,
+        [VIR_DOMAIN_ACTION_PRESERVE] = VIR_DOMAIN_LOCK_AFTER_KEEP,
+    };
+
+    if (action == VIR_DOMAIN_ACTION_DESTROY)
+        virDomainLockObjSetEndReason(obj, reason);
+    virPolicySetAfter(obj, afters[action]);
     virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_SHUTDOWN, reason, NULL);
     virDomainLockObjEmit(obj, "SHUTDOWN_FINISHED", detail, NULL);
     switch (action) {
     case VIR_DOMAIN_ACTION_DESTROY:
-        virDomainLockObjSetEndReason(obj, reason);
         return VIR_DOMAIN_LOCK_FOLLOW_END;
     case VIR_DOMAIN_ACTION_RESTART:
         virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_STATE,
@@ -24,9 +41,8 @@ virPolicyFinish(virDomainLockObj *obj, virDomainAction action, const char *detai
     case VIR_DOMAIN_ACTION_PRESERVE:
         virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_STATE,
                                     "it shut down and is kept, as its description says");
-        virDomainLockObjSetMessage(obj,
-                                   "the guest is finished and kept as its description "
-                                   "says; 'destroy' ends it");
+        virDomainLockObjSetMessage(obj, "the guest is finished and kept as its description "
+                                        "says; 'destroy' ends it");
         return VIR_DOMAIN_LOCK_FOLLOW_NONE;
     }
     g_assert_not_reached();
@@ -42,6 +58,7 @@ virPolicyOffForReboot(virDomainLockObj *obj)
     virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_STATE, "it rebooted");
     if (action != VIR_DOMAIN_ACTION_RESTART)
         return virPolicyFinish(obj, action, "guest", VIR_DOMAIN_LOCK_REASON_SHUTDOWN);
+    virPolicySetAfter(obj, VIR_DOMAIN_LOCK_AFTER_RESTART);
     virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_SHUTDOWN,
                              VIR_DOMAIN_LOCK_REASON_REBOOT_REQUESTED, NULL);
     virDomainLockObjEmit(obj, "REBOOTED", "guest", "as it was asked to");
@@ -56,14 +73,15 @@ virPolicyHibernated(virDomainLockObj *obj)
     gboolean wakes = virDomainLockObjGetWakeup(obj) != 0;
 
     virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_STATE, "it hibernated");
+    if (!wakes)
+        virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_HIBERNATED);
+    virPolicySetAfter(obj,
+                      wakes ? VIR_DOMAIN_LOCK_AFTER_KEEP : VIR_DOMAIN_LOCK_AFTER_NONE);
     virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_SHUTDOWN,
                              VIR_DOMAIN_LOCK_REASON_HIBERNATED,
                              wakes ? "its leases stay held until it is woken" : NULL);
     virDomainLockObjEmit(obj, "HIBERNATED", "guest", NULL);
-    if (wakes)
-        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
-    virDomainLockObjSetEndReason(obj, VIR_DOMAIN_LOCK_REASON_HIBERNATED);
-    return VIR_DOMAIN_LOCK_FOLLOW_END;
+    return wakes ? VIR_DOMAIN_LOCK_FOLLOW_NONE : VIR_DOMAIN_LOCK_FOLLOW_END;
 }
 
 static virDomainLockReason
@@ -75,7 +93,8 @@ virPolicyGetEndReason(virDomainLockObj *obj)
 }
 
 /* QEMU's SHUTDOWN: the reason tells a reboot (with -no-reboot), a panic (with panic=pause
- * unset) and an order of the host from a guest that switched itself off. */
+ * unset) and an order of the host from a guest that switched itself off. One that no supervisor
+ * heard has no reason: what was asked of the guest tells then. */
 virDomainLockFollow
 virPolicyPoweroff(virDomainLockObj *obj, JsonObject *data)
 {
@@ -83,13 +102,14 @@ virPolicyPoweroff(virDomainLockObj *obj, JsonObject *data)
     gboolean byGuest = data && json_object_has_member(data, "guest") &&
                        json_object_get_boolean_member(data, "guest");
     const char *detail = byGuest ? "guest" : "host";
-    gboolean hibernates = byGuest && obj->status->hibernating;
+    gboolean hibernates = byGuest && (obj->status->hibernating ||
+                                      (!why && virDomainLockObjGetWakeup(obj) != 0));
     virDomainLockReason ended;
 
     obj->status->hibernating = FALSE;
     if (hibernates)
         return virPolicyHibernated(obj);
-    if (why && g_str_equal(why, "guest-shutdown") &&
+    if (byGuest && (!why || g_str_equal(why, "guest-shutdown")) &&
         virDomainLockObjGetRequest(obj, NULL) == VIR_DOMAIN_LOCK_REASON_REBOOT_REQUESTED)
         return virPolicyOffForReboot(obj);
     if (why && g_str_equal(why, "guest-reset"))

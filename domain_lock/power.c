@@ -116,6 +116,14 @@ virPowerAskGuest(virDomainLockObj *obj, guint flags, const char *what, const cha
     return FALSE;
 }
 
+static guint
+virPowerAskBy(guint flags)
+{
+    guint by = flags & (VIR_DOMAIN_LOCK_SHUTDOWN_ACPI | VIR_DOMAIN_LOCK_SHUTDOWN_AGENT);
+
+    return by ? by : VIR_DOMAIN_LOCK_SHUTDOWN_ACPI;
+}
+
 /* The deadline of an earlier request stands, unless there is a new one: what somebody asked
  * for is not withdrawn by somebody else's asking for less. */
 gboolean
@@ -124,6 +132,7 @@ virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags, gint64 deadline
 {
     gint64 before = 0;
     virDomainLockReason last = virDomainLockObjGetRequest(obj, &before);
+    gint64 deadline = deadlineUsec > 0 ? deadlineUsec : before;
 
     if (!virPowerCheck(obj, "shut down", flags,
                        VIR_DOMAIN_LOCK_SHUTDOWN_ACPI | VIR_DOMAIN_LOCK_SHUTDOWN_AGENT |
@@ -131,15 +140,19 @@ virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags, gint64 deadline
                        error))
         return FALSE;
     virStepStop("shutdown", 1);
-    virDomainLockObjSetRequest(obj, VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED,
-                               deadlineUsec > 0 ? deadlineUsec : before);
+    virDomainLockObjSetRequest(obj, VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED, deadline,
+                               virPowerAskBy(flags));
     virDomainLockObjEmit(obj, "SHUTDOWN_REQUESTED", "host", NULL);
 
     virStepStop("shutdown", 2);
-    if (virPowerAskGuest(obj, flags, "shut down", "powerdown", error))
+    if (virPowerAskGuest(obj, flags, "shut down", "powerdown", error)) {
+        virDomainLockObjSetAskedFor(obj);
         return TRUE;
+    }
     virDomainLockObjEmit(obj, "SHUTDOWN_FAILED", "host", (*error)->message);
-    virDomainLockObjSetRequest(obj, last, before);
+    /* unless somebody withdrew it meanwhile */
+    if (virDomainLockObjGetRequest(obj, NULL) != VIR_DOMAIN_LOCK_REASON_NONE)
+        virDomainLockObjSetRequest(obj, last, before, 0);
     return FALSE;
 }
 
@@ -160,11 +173,41 @@ virDomainLockRequestReboot(virDomainLockObj *obj, guint flags, GError **error)
                     obj->status->info->name, obj->status->info->name);
         return FALSE;
     }
-    virDomainLockObjSetRequest(obj, VIR_DOMAIN_LOCK_REASON_REBOOT_REQUESTED, 0);
+    virStepStop("reboot", 1);
+    virDomainLockObjSetRequest(obj, VIR_DOMAIN_LOCK_REASON_REBOOT_REQUESTED, 0,
+                               virPowerAskBy(flags));
     virDomainLockObjEmit(obj, "REBOOT_REQUESTED", "host", NULL);
-    if (virPowerAskGuest(obj, flags, "reboot", "reboot", error))
+    virStepStop("reboot", 2);
+    if (virPowerAskGuest(obj, flags, "reboot", "reboot", error)) {
+        virDomainLockObjSetAskedFor(obj);
         return TRUE;
+    }
+    virDomainLockObjEmit(obj, "REBOOT_FAILED", "host", (*error)->message);
     virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_STATE, "its reboot failed");
+    return FALSE;
+}
+
+/* Twice is harmless: the last supervisor may have come as far as asking. A deadline stands
+ * whatever comes of it. */
+gboolean
+virDomainLockAskAgain(virDomainLockObj *obj, GError **error)
+{
+    gint64 deadline = 0;
+    gboolean reboot = virDomainLockObjGetRequest(obj, &deadline) ==
+                      VIR_DOMAIN_LOCK_REASON_REBOOT_REQUESTED;
+
+    if (obj->status->askBy == 0 ||
+        virDomainLockObjGetState(obj) != VIR_DOMAIN_LOCK_STATE_RUNNING)
+        return TRUE;
+    if (virPowerAskGuest(obj, obj->status->askBy, reboot ? "reboot" : "shut down",
+                         reboot ? "reboot" : "powerdown", error)) {
+        virDomainLockObjSetAskedFor(obj);
+        return TRUE;
+    }
+    virDomainLockObjEmit(obj, reboot ? "REBOOT_FAILED" : "SHUTDOWN_FAILED", "host",
+                         (*error)->message);
+    if (deadline == 0)
+        virDomainLockObjDropRequest(obj, VIR_LOCK_ERROR_STATE, "it could not be asked");
     return FALSE;
 }
 

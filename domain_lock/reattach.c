@@ -45,25 +45,6 @@ virReattachNote(virReattach *re, const char *format, ...)
 
 /* --- a guest that ended meanwhile --------------------------------------------------------- */
 
-static gboolean
-virReattachWasStarting(const virDomainLockStatus *status)
-{
-    return status->step && (g_str_has_prefix(status->step, "start:") ||
-                            g_str_has_prefix(status->step, "offline:") ||
-                            g_str_has_prefix(status->step, "incoming:"));
-}
-
-/* What is written down is the reason that somebody gave before; nobody saw the end itself. */
-static virDomainLockReason
-virReattachEndReason(const virDomainLockStatus *status)
-{
-    if (virReattachWasStarting(status))
-        return VIR_DOMAIN_LOCK_REASON_FAILED;
-    return status->endReason != VIR_DOMAIN_LOCK_REASON_NONE
-               ? status->endReason
-               : VIR_DOMAIN_LOCK_REASON_UNKNOWN;
-}
-
 /* The names of exclusive leases that this very process still has, says the store. */
 static char *
 virReattachStillHeld(virLockConfig *config, const virDomainLockStatus *status,
@@ -104,7 +85,7 @@ virReattachRecordEnd(virLockConfig *config, const virDomainLockStatus *status,
     g_autoptr(GError) why = NULL;
 
     info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
-    info->reason = virReattachEndReason(status);
+    info->reason = virDomainLockStatusEndReason(status);
     info->endedUsec = g_get_real_time();
     info->deadlineUsec = 0;
     info->pid = info->supervisorPid = 0;
@@ -150,7 +131,7 @@ virReattachEnded(virLockConfig *config, virDomainLockRuntime *runtime,
     g_autofree char *held = virReattachStillHeld(config, status, &wait);
     g_autofree char *message = g_strdup_printf(
         "%s%s%s",
-        virReattachWasStarting(status)
+        virDomainLockStatusWasStarting(status)
             ? "its supervisor died while it started the guest, which never ran"
             : "its supervisor died, and nobody saw how QEMU ended",
         held ? "; its leases were not seen free: " : "", held ? held : "");
@@ -217,7 +198,8 @@ virReattachLoadSpec(virDomainLockRuntime *runtime, const virDomainLockSpec *aske
 static gboolean
 virReattachIsParked(const virDomainLockStatus *status)
 {
-    const char *colon = virReattachWasStarting(status) ? strchr(status->step, ':') : NULL;
+    const char *colon =
+        virDomainLockStatusWasStarting(status) ? strchr(status->step, ':') : NULL;
 
     return colon && atoi(colon + 1) < (*status->step == 'i'   ? 6
                                        : *status->step == 'o' ? 10
@@ -486,21 +468,6 @@ virDomainLockReattachRun(virDomainLockObj *obj, const virLockWait *wait, GError 
 
 /* --- what QEMU said meanwhile, or before --------------------------------------------------- */
 
-/* The guest had finished, and what its description says about that was not done yet. */
-static virDomainLockFollow
-virReattachFinished(virDomainLockObj *obj)
-{
-    switch (virDomainDefGetOnPoweroff(obj->def)) {
-    case VIR_DOMAIN_ACTION_DESTROY:
-        return VIR_DOMAIN_LOCK_FOLLOW_END;
-    case VIR_DOMAIN_ACTION_RESTART:
-        return VIR_DOMAIN_LOCK_FOLLOW_RESTART;
-    case VIR_DOMAIN_ACTION_PRESERVE:
-        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
-    }
-    g_assert_not_reached();
-}
-
 virDomainLockFollow
 virDomainLockReattachFollow(virDomainLockObj *obj)
 {
@@ -510,8 +477,11 @@ virDomainLockReattachFollow(virDomainLockObj *obj)
     obj->attaching = FALSE;
     if (obj->status->endReason != VIR_DOMAIN_LOCK_REASON_NONE)
         return VIR_DOMAIN_LOCK_FOLLOW_END;
+    /* it had finished, and what follows from that was not done yet, or only half */
+    if (obj->status->after == VIR_DOMAIN_LOCK_AFTER_RESTART)
+        return VIR_DOMAIN_LOCK_FOLLOW_RESTART;
     if (virDomainLockObjGetState(obj) == VIR_DOMAIN_LOCK_STATE_SHUTDOWN)
-        return virReattachFinished(obj);
+        return VIR_DOMAIN_LOCK_FOLLOW_NONE;
     /* a QEMU that the host told to end would be gone: the guest did it itself */
     json_object_set_boolean_member(data, "guest", TRUE);
     if (obj->missed)

@@ -17,6 +17,7 @@ virRequestSet(virDomainLockObj *obj, virDomainLockReason what, gint64 deadlineUs
     virDomainLockInfo *info = obj->status->info;
 
     obj->status->request = what;
+    obj->status->askBy = 0;
     info->deadlineUsec = deadlineUsec;
     if (info->state == VIR_DOMAIN_LOCK_STATE_RUNNING)
         info->reason = what;
@@ -24,11 +25,21 @@ virRequestSet(virDomainLockObj *obj, virDomainLockReason what, gint64 deadlineUs
 
 void
 virDomainLockObjSetRequest(virDomainLockObj *obj, virDomainLockReason what,
-                           gint64 deadlineUsec)
+                           gint64 deadlineUsec, guint askBy)
 {
     g_mutex_lock(&obj->lock);
     virRequestSet(obj, what, deadlineUsec);
+    obj->status->askBy = askBy;
     g_clear_error(&obj->requestOver);
+    g_mutex_unlock(&obj->lock);
+    virDomainLockObjChanged(obj);
+}
+
+void
+virDomainLockObjSetAskedFor(virDomainLockObj *obj)
+{
+    g_mutex_lock(&obj->lock);
+    obj->status->askBy = 0;
     g_mutex_unlock(&obj->lock);
     virDomainLockObjChanged(obj);
 }

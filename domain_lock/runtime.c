@@ -109,6 +109,8 @@ virDomainLockStatusReadJournal(virDomainLockStatus *status, JsonObject *object)
     if (!request || !virDomainLockReasonFromName(request, &status->request))
         status->request = VIR_DOMAIN_LOCK_REASON_NONE;
     status->hibernating = virDomainLockJsonInt(object, "hibernating", 0) != 0;
+    status->askBy = (guint)virDomainLockJsonInt(object, "ask_by", 0);
+    status->after = (virDomainLockAfter)virDomainLockJsonInt(object, "after", 0);
     for (guint i = 0; asked && i < json_array_get_length(asked); i++) {
         JsonNode *node = json_array_get_element(asked, i);
         const char *id = JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
@@ -144,6 +146,10 @@ virDomainLockStatusWriteJournal(const virDomainLockStatus *status, JsonObject *o
                                       virDomainLockReasonName(status->request));
     if (status->hibernating)
         json_object_set_int_member(object, "hibernating", 1);
+    if (status->askBy != 0)
+        json_object_set_int_member(object, "ask_by", status->askBy);
+    if (status->after != VIR_DOMAIN_LOCK_AFTER_NONE)
+        json_object_set_int_member(object, "after", status->after);
     if (g_hash_table_size(status->asked) == 0)
         return;
     asked = json_array_new();
@@ -181,6 +187,24 @@ virDomainLockStatusLoad(const char *dir, GError **error)
     status->bootId = g_strdup(virDomainLockJsonString(object, "boot_id"));
     virDomainLockStatusReadJournal(status, object);
     return status;
+}
+
+gboolean
+virDomainLockStatusWasStarting(const virDomainLockStatus *status)
+{
+    return status->step && (g_str_has_prefix(status->step, "start:") ||
+                            g_str_has_prefix(status->step, "offline:") ||
+                            g_str_has_prefix(status->step, "incoming:"));
+}
+
+virDomainLockReason
+virDomainLockStatusEndReason(const virDomainLockStatus *status)
+{
+    if (virDomainLockStatusWasStarting(status))
+        return VIR_DOMAIN_LOCK_REASON_FAILED;
+    return status->endReason != VIR_DOMAIN_LOCK_REASON_NONE
+               ? status->endReason
+               : VIR_DOMAIN_LOCK_REASON_UNKNOWN;
 }
 
 gboolean

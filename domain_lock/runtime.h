@@ -28,6 +28,14 @@ gboolean virDomainLockProcessAlive(const virDomainLockProcess *process);
 /** Of this machine since it was started; NULL where the kernel does not say; g_free. */
 char *virDomainLockBootId(void);
 
+/** What is to be done with a guest that has finished (IN-SHUTDOWN); NONE: it is to end, for which
+ * there is an end reason. */
+typedef enum {
+    VIR_DOMAIN_LOCK_AFTER_NONE = 0,
+    VIR_DOMAIN_LOCK_AFTER_KEEP,
+    VIR_DOMAIN_LOCK_AFTER_RESTART,
+} virDomainLockAfter;
+
 /** virDomainLockStatus: what state.json holds. */
 typedef struct _virDomainLockStatus {
     virDomainLockInfo *info;
@@ -41,6 +49,8 @@ typedef struct _virDomainLockStatus {
     virDomainLockReason
         request;          /* what it was asked: SHUTDOWN_REQUESTED, REBOOT_REQUESTED */
     gboolean hibernating; /* S4: the power-off that comes is no shutdown */
+    guint askBy; /* how it is still to be asked (ACPI, AGENT); 0: it was */
+    virDomainLockAfter after;
     GHashTable *asked;             /* ids of devices that the guest was asked to let go */
     gboolean held; /* somebody paused it, and did not resume it yet */
     char *peer;    /* the other host of its last migration; NULL */
@@ -55,6 +65,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockStatus, virDomainLockStatusFree)
 /** From "<dir>/state.json"; CONFIG if there is none or it cannot be understood. */
 virDomainLockStatus *virDomainLockStatusLoad(const char *dir,
                                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Its supervisor died before it ran. */
+gboolean virDomainLockStatusWasStarting(const virDomainLockStatus *status);
+/** Of a guest that ended without its supervisor: the reason that somebody gave before, because
+ * nobody saw the end itself. */
+virDomainLockReason virDomainLockStatusEndReason(const virDomainLockStatus *status);
 /** QEMU of this status still runs (in this boot). */
 gboolean virDomainLockStatusQemuAlive(const virDomainLockStatus *status);
 

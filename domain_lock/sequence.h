@@ -118,6 +118,9 @@ gboolean virDomainLockRequestShutdown(virDomainLockObj *obj, guint flags,
 /** Asks the guest to reboot; STATE while it is asked to shut down. */
 gboolean virDomainLockRequestReboot(virDomainLockObj *obj, guint flags,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** For a new supervisor: asks the guest what the last one was about to ask, if anything. */
+gboolean virDomainLockAskAgain(virDomainLockObj *obj,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** No job: withdraws what the guest is asked; STATE when that is nothing. */
 gboolean virDomainLockWithdrawRequest(virDomainLockObj *obj,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;

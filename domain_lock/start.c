@@ -121,8 +121,8 @@ virStartTakeRuntime(virDomainLockObj *obj, const virDomainLockSpec *spec, GError
         return FALSE;
     if (last) {
         last->info->state = VIR_DOMAIN_LOCK_STATE_SHUTOFF;
-        last->info->reason = VIR_DOMAIN_LOCK_REASON_UNKNOWN;
-        virDomainLockObjEmit(obj, "STOPPED", "unknown",
+        last->info->reason = virDomainLockStatusEndReason(last);
+        virDomainLockObjEmit(obj, "STOPPED", virDomainLockReasonName(last->info->reason),
                              "its supervisor died; nobody saw how the guest ended");
     }
     if (!virStartSaveSpec(obj, spec, error) || !virDomainLockObjSave(obj, error)) {

@@ -126,6 +126,33 @@ virControlShutdownDone(const GError *error, gpointer data)
     virControlJobDone(error, job);
 }
 
+/* Asks nothing, so it is no job. */
+static void
+virControlShutdownJoin(virControlJob *job)
+{
+    g_autofree virControlJob *owned = job;
+    virDomainLockObj *obj = virControlObj(job);
+    g_autoptr(GError) why = virDomainLockObjGetRequestOver(obj);
+
+    if (job->timeoutSec != 0 || job->flags != (VIR_DOMAIN_LOCK_SHUTDOWN_JOIN |
+                                               VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK)) {
+        g_clear_error(&why);
+        why = g_error_new_literal(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+                                  "JOIN only waits: it goes with BLOCK, and with nothing "
+                                  "else");
+    } else if (!why && virDomainLockObjGetRequest(obj, NULL) !=
+                           VIR_DOMAIN_LOCK_REASON_SHUTDOWN_REQUESTED) {
+        why = g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                          "guest '%s' was not asked to shut down",
+                          obj->status->info->name);
+    }
+    if (why)
+        virSupervisorControlFail(job->invocation, why);
+    else
+        virSupervisorControlAwait(job->control, job->invocation,
+                                  VIR_CONTROL_WAIT_GONE_OR_WITHDRAWN, 0);
+}
+
 static void
 virControlShutdown(virSupervisorControl *control, GVariant *parameters,
                    GDBusMethodInvocation *invocation)
@@ -135,6 +162,10 @@ virControlShutdown(virSupervisorControl *control, GVariant *parameters,
     job->control = control;
     job->invocation = invocation;
     g_variant_get(parameters, "(uu)", &job->timeoutSec, &job->flags);
+    if (job->flags & VIR_DOMAIN_LOCK_SHUTDOWN_JOIN) {
+        virControlShutdownJoin(job);
+        return;
+    }
     virControlQuick(job, "asking for a shutdown", virControlShutdownRun,
                     virControlShutdownDone);
 }

@@ -437,6 +437,21 @@ virSupervisorAttachRun(gpointer data, GError **error)
 }
 
 /* A guest that ended, or was killed because its leases were lost, is followed to its end; one
+static gboolean
+virSupervisorAskAgainRun(gpointer data, GError **error)
+{
+    virSupervisor *sup = data;
+
+    return virDomainLockAskAgain(sup->obj, error);
+}
+
+static void
+virSupervisorAskAgainDone(const GError *error, gpointer data)
+{
+    if (error)
+        g_warning("%s", error->message);
+}
+
  * that runs and could not be taken up stays as it was found, unsupervised. */
 static void
 virSupervisorAttachDone(const GError *error, gpointer data)
@@ -461,6 +476,8 @@ virSupervisorAttachDone(const GError *error, gpointer data)
     virSupervisorFollow(sup, virDomainLockReattachFollow(sup->obj));
     virSupervisorDeadlinesFollow(sup->deadlines, sup->obj->status->info);
 }
+    virSupervisorAddJob(sup, "asking the guest again", virSupervisorAskAgainRun,
+                        virSupervisorAskAgainDone, sup);
 
 /* --- the first job --------------------------------------------------------------------- */
 

@@ -219,6 +219,8 @@ typedef enum {
 } virDomainLockShutdownFlagsType;
 /**
  * virDomainLockShutdownFlags:
+    VIR_DOMAIN_LOCK_SHUTDOWN_JOIN = 1 << 3,  /* with BLOCK: asks nothing, but waits for what was
+                                              * asked; STATE when nothing was */
  * @timeoutSec: force the guest off after this; 0: only ask. A second request with a timeout
  *   moves the deadline, one without leaves it.
  * @flags: ACPI and AGENT together: the agent first, the power button if that fails
@@ -228,7 +230,7 @@ typedef enum {
  *
  * With BLOCK, TRUE is: it has ended (virDomainLockGetInfo says how). CANCELLED: the request was
  * withdrawn. STATE: the guest rebooted although there is no deadline, or is restarted or kept
- * because its description says so. Without BLOCK, TRUE is: it was asked.
+ * because its description says so. A supervisor that dies meanwhile is replaced. Without BLOCK, TRUE is: it was asked.
  * UNSUPPORTED: its agent refuses; UNAVAILABLE: no agent answers (mode AGENT only).
  */
 gboolean virDomainLockShutdownFlags(virDomainLock *dom, guint timeoutSec, guint flags,

@@ -64,6 +64,23 @@ ok "and as an event" told "$guest.Event .*'SUSPENDED', 'user'"
 gcall "$guest.Resume"
 ok "and so is resuming" told "'State': <'running'>"
 truncate -s 1M "$TEST_TMP/plug.img"
+gcall "$guest.GetPowerState"
+like "$output" "'on', int64 0, .*'suspend': .its description has no channel .*guest_agent" "gdbus: GetPowerState"
+gcall "$guest.SetPowerState" suspend 5 0
+like "$errors" "io.leasehold.Error.Config: .*no channel" "gdbus: SetPowerState says why not"
+gcall "$guest.SetPowerState" doze 0 0
+like "$errors" "io.leasehold.Error.Config: .*there is no power state 'doze'" "by name"
+gcall "$guest.SetPowerState" wakeup 0 0
+like "$errors" "io.leasehold.Error.State: .*does not sleep" "gdbus: nothing to wake"
+gcall "$guest.Reboot" 256
+like "$errors" "io.leasehold.Error.Unsupported: .*0x100" "gdbus: unknown flags are refused"
+gcall "$guest.Shutdown" 5 8
+like "$errors" "io.leasehold.Error.Unsupported: .*JOIN" "gdbus: JOIN alone is refused"
+gcall "$guest.Shutdown" 0 12
+like "$errors" "io.leasehold.Error.State: .*not asked" "gdbus: nothing to join"
+gcall "$guest.Reset"
+is "$status $output" "0 ()" "gdbus: Reset"
+ok "is told as an event" told "'REBOOTED', 'host'"
 gcall "$guest.AttachDisk" "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source \
 file='$TEST_TMP/plug.img'/><target dev='vdb' bus='virtio'/></disk>" 0
 is "$status" 0 "gdbus: AttachDisk"

@@ -22,6 +22,7 @@ guest_tests = \
 	%D%/test-snapshot-offline.py \
 	%D%/test-snapshot-offline-steps.py \
 	%D%/test-snapshot-steps.py \
+	%D%/test-shutdown-steps.py \
 	$(NULL)
 guest_slow_tests = \
 	%D%/test-crash-start-all.py \
@@ -30,6 +31,7 @@ guest_slow_tests = \
 	%D%/test-save-steps-all.py \
 	%D%/test-snapshot-offline-steps-all.py \
 	%D%/test-snapshot-steps-all.py \
+	%D%/test-shutdown-steps-all.py \
 	$(NULL)
 dist_check_SCRIPTS += $(guest_tests) $(guest_slow_tests)
 TESTS += $(guest_tests)

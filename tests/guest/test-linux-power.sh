@@ -55,6 +55,13 @@ like "$(leasehold show lin)" "Woken: +in [0-9] s" "which is shown"
 ok "it is woken" wait_until 20 is_state running
 is "$(leasehold --json show lin | json_value wakeup)" None "once"
 wait_until 20 agent_is_up
+exits 0 "asleep for a while" leasehold power lin suspend --duration 8
+kill -KILL "$(leasehold --json show lin | json_value supervisor_pid)"
+ok "its supervisor dies" wait_until 10 is_state unsupervised
+exits 0 "another one takes it up" leasehold attach lin
+is "$(state)" pmsuspended "it sleeps on"
+ok "and is woken in time" wait_until 20 is_state running
+wait_until 20 agent_is_up
 exits 1 "hybrid: this guest's agent cannot" leasehold power lin hybrid --duration 900
 like "$errors" "guest agent refuses" "by name"
 is "$(leasehold --json show lin | json_value wakeup)" None "and nothing will wake it"
@@ -105,6 +112,11 @@ ok "started again it goes on where it was" wait_until 60 remembers restarted
 wait_until 20 agent_is_up
 exits 0 "hibernate with a duration" leasehold power lin hibernate --duration 15
 is "$(state)" in-shutdown "its QEMU stays"
+kill -KILL "$(leasehold --json show lin | json_value supervisor_pid)"
+wait_until 10 is_state unsupervised
+exits 0 "also when its supervisor is replaced" leasehold attach lin
+is "$(state) $(leasehold --json show lin | json_value reason)" "in-shutdown hibernated" \
+    "it is hibernated then, too"
 like "$(leasehold who "$dir/swap")" "held by host" "and its leases"
 ok "it is woken" wait_until 60 is_state running
 ok "and goes on where it was" wait_until 60 remembers woken

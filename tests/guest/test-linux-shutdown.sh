@@ -100,6 +100,10 @@ linux_ready lin 3
 is "$(reason)" shutdown-requested "with a deadline the request stands"
 must leasehold shutdown lin --abort
 
+kill -KILL "$(leasehold --json show lin | json_value supervisor_pid)"
+wait_until 10 is_state unsupervised
+must leasehold attach -q lin
+
 # --- reboot --------------------------------------------------------------------------------
 pid=$(leasehold --json show lin | json_value pid)
 exits 0 "reboot by its agent" leasehold reboot lin --mode agent
@@ -136,6 +140,10 @@ linux_devices="<panic model='isa'/>"
 start
 must linux_tell lin 'poweroff -f'
 ok "on_poweroff=preserve keeps it" wait_until 20 is_state in-shutdown
+kill -KILL "$(leasehold --json show lin | json_value supervisor_pid)"
+wait_until 10 is_state unsupervised
+must leasehold attach -q lin
+is "$(state)" in-shutdown "and so does another supervisor"
 like "$(leasehold who "$disk")" "held by host" "its leases are held"
 must leasehold destroy -q lin
 start
