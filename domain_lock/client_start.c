@@ -318,8 +318,19 @@ virStartOrAttach(virLockConfig *config, virDomainLockSpec *spec, const virLockWa
                  GError **error)
 {
     gboolean mayAttach = (spec->flags & VIR_DOMAIN_LOCK_CREATE_ATTACH) != 0;
-    g_autoptr(virDomainLock) dom = mayAttach ? virStartFindRunning(config, spec) : NULL;
+    gboolean owns = (spec->flags & VIR_DOMAIN_LOCK_CREATE_AUTODESTROY) != 0;
+    g_autoptr(virDomainLock) dom = NULL;
 
+    if (owns && mayAttach) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "AUTODESTROY and ATTACH are mutually exclusive: a guest that runs "
+                    "already belongs to somebody else");
+        return NULL;
+    }
+    if (owns)
+        spec->owner = virDomainLockProcessOf(getpid());
+    if (mayAttach)
+        dom = virStartFindRunning(config, spec);
     spec->flags &= ~(guint)VIR_DOMAIN_LOCK_CREATE_ATTACH;
     if (!dom)
         return virDomainLockCreateOrResume(config, spec, wait, error);

@@ -84,9 +84,24 @@ virOutCheckTpm(virMigrateOut *out, GError **error)
     return FALSE;
 }
 
+static gboolean
+virOutCheckOwner(virMigrateOut *out, GError **error)
+{
+    gint64 pid = out->obj->spec->owner.pid;
+
+    if (pid == 0)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
+                "it belongs to a program of this host (pid %" G_GINT64_FORMAT
+                ", autodestroy), with which it ends",
+                pid);
+    return FALSE;
+}
+
 gboolean
 virMigrateOutCheck(virMigrateOut *out, GError **error)
 {
-    return virOutCheckState(out, error) && virOutCheckUnplug(out, error) &&
+    return virOutCheckState(out, error) && virOutCheckOwner(out, error) &&
+           virOutCheckUnplug(out, error) &&
            virOutCheckBlockJobs(out, error) && virOutCheckTpm(out, error);
 }

@@ -115,6 +115,10 @@ virDomainLockSpecToJson(const virDomainLockSpec *spec)
     if (spec->configPath)
         json_object_set_string_member(object, "config", spec->configPath);
     json_object_set_int_member(object, "flags", spec->flags);
+    if (spec->owner.pid != 0) {
+        json_object_set_int_member(object, "owner_pid", spec->owner.pid);
+        json_object_set_int_member(object, "owner_start", (gint64)spec->owner.startTime);
+    }
     if (spec->incoming)
         json_object_set_object_member(object, "incoming",
                                       json_object_ref(spec->incoming));
@@ -189,6 +193,8 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
     spec->xml = g_strdup(virDomainLockJsonString(object, "xml"));
     spec->configPath = g_strdup(virDomainLockJsonString(object, "config"));
     spec->flags = (guint)virDomainLockJsonInt(object, "flags", 0);
+    spec->owner.pid = virDomainLockJsonInt(object, "owner_pid", 0);
+    spec->owner.startTime = (guint64)virDomainLockJsonInt(object, "owner_start", 0);
     spec->incoming = incoming ? json_object_ref(incoming) : NULL;
     spec->restore = restore ? json_object_ref(restore) : NULL;
     spec->snapshot = snapshot ? json_object_ref(snapshot) : NULL;

@@ -13,6 +13,7 @@
 #define LEASEHOLD_DOMAIN_LOCK_SPEC_H
 
 #include "codec.h"
+#include "runtime.h"
 
 #define VIR_SPEC_VERSION 1
 /** Longest line either side accepts. */
@@ -32,6 +33,7 @@ typedef struct _virDomainLockSpec {
     char **argv;
     char *configPath;    /* NULL: the default one */
     guint flags;         /* virDomainLockCreateFlags */
+    virDomainLockProcess owner; /* AUTODESTROY: whose end is the guest's; else no pid */
     JsonObject *incoming; /* the guest comes from another host: what that asks for
                            * (migrate_channel.h); else NULL */
     int channel[2];       /* to that host: in, out; inherited by number, -1: none */

@@ -37,6 +37,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/jobs.h \
 	%D%/lease_loss.c \
 	%D%/lease_loss.h \
+	%D%/owner.c \
+	%D%/owner.h \
 	%D%/leftovers.c \
 	%D%/leftovers.h \
 	%D%/log_limit.c \

@@ -34,6 +34,7 @@ struct _virSupervisor {
     virSupervisorControl *control;
     virSupervisorWatch *watch;
     virSupervisorDeadlines *deadlines;
+    virSupervisorOwner *owner; /* NULL: none */
     virSupervisorStarter *starter; /* until the start is through */
     virMigrateIn *in;              /* until a guest from another host has arrived */
     virSupervisorMigration *migration;
@@ -436,7 +437,6 @@ virSupervisorAttachRun(gpointer data, GError **error)
     return FALSE;
 }
 
-/* A guest that ended, or was killed because its leases were lost, is followed to its end; one
 static gboolean
 virSupervisorAskAgainRun(gpointer data, GError **error)
 {
@@ -452,6 +452,7 @@ virSupervisorAskAgainDone(const GError *error, gpointer data)
         g_warning("%s", error->message);
 }
 
+/* A guest that ended, or was killed because its leases were lost, is followed to its end; one
  * that runs and could not be taken up stays as it was found, unsupervised. */
 static void
 virSupervisorAttachDone(const GError *error, gpointer data)
@@ -475,9 +476,9 @@ virSupervisorAttachDone(const GError *error, gpointer data)
     virSupervisorMigrationResume(sup->migration);
     virSupervisorFollow(sup, virDomainLockReattachFollow(sup->obj));
     virSupervisorDeadlinesFollow(sup->deadlines, sup->obj->status->info);
-}
     virSupervisorAddJob(sup, "asking the guest again", virSupervisorAskAgainRun,
                         virSupervisorAskAgainDone, sup);
+}
 
 /* --- the first job --------------------------------------------------------------------- */
 
@@ -656,6 +657,7 @@ virSupervisorFree(virSupervisor *sup)
     if (sup->retryTimer)
         g_source_remove(sup->retryTimer);
     virSupervisorDeadlinesFree(sup->deadlines);
+    virSupervisorOwnerFree(sup->owner);
     virSupervisorJobsFree(sup->jobs);
     virSupervisorMigrationFree(sup->migration);
     virMigrateInFree(sup->in);
@@ -724,6 +726,7 @@ virSupervisorRun(virSupervisor *sup, const virDomainLockSpec *spec)
         return FALSE;
     }
     sup->obj->guest->ops->watch(sup->obj->guest, virSupervisorGuestSays, sup);
+    sup->owner = virSupervisorOwnerNew(sup, spec);
     virSupervisorStart(sup, spec);
     g_main_loop_run(sup->loop);
     return sup->ended;

@@ -11,6 +11,7 @@
 #include "supervisor/control.h"
 #include "supervisor/deadline.h"
 #include "supervisor/jobs.h"
+#include "supervisor/owner.h"
 #include "supervisor/starter.h"
 #include "supervisor/watch.h"
 

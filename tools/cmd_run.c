@@ -28,6 +28,7 @@ typedef struct _virToolRunOptions {
     gboolean takeover;
     gboolean unsafeCache;
     gboolean attach;
+    gboolean autodestroy;
     gboolean forceBoot;
     int timeoutSec;
 } virToolRunOptions;
@@ -69,6 +70,11 @@ virToolRunCheck(virTool *tool, const virToolRunOptions *options)
         return virToolRunUsage(tool, "there is no program after '--'");
     if (command && !options->name)
         return virToolRunUsage(tool, "a command line needs --name NAME");
+    if (options->autodestroy && !options->foreground)
+        return virToolRunUsage(tool, "--autodestroy needs --foreground: the guest ends with "
+                                     "this command");
+    if (options->autodestroy && options->attach)
+        return virToolRunUsage(tool, "--autodestroy and --attach are mutually exclusive");
     if (options->timeoutSec < 0)
         return virToolRunUsage(tool, "--timeout needs a number of seconds, 0 or more");
     return TRUE;
@@ -95,6 +101,8 @@ virToolRunParse(virTool *tool, virToolRunOptions *options)
         {"attach", 0, 0, G_OPTION_ARG_NONE, &options->attach,
          "stay with the guest if it runs on this host already, instead of refusing",
          NULL},
+        {"autodestroy", 0, 0, G_OPTION_ARG_NONE, &options->autodestroy,
+         "destroy the guest when this command ends, however that ends", NULL},
         {"unsafe-cache", 0, 0, G_OPTION_ARG_NONE, &options->unsafeCache,
          "permit the host's page cache for writable disks", NULL},
         {"force-boot", 0, 0, G_OPTION_ARG_NONE, &options->forceBoot,
@@ -143,6 +151,7 @@ virToolRunStart(virTool *tool, const virToolRunOptions *options)
 {
     guint flags = (options->paused ? VIR_DOMAIN_LOCK_CREATE_PAUSED : 0) |
                   (options->attach ? VIR_DOMAIN_LOCK_CREATE_ATTACH : 0) |
+                  (options->autodestroy ? VIR_DOMAIN_LOCK_CREATE_AUTODESTROY : 0) |
                   (options->unsafeCache ? VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE : 0) |
                   (options->forceBoot ? VIR_DOMAIN_LOCK_CREATE_FORCE_BOOT : 0) |
                   (options->takeover ? VIR_DOMAIN_LOCK_CREATE_TAKEOVER : 0);

@@ -148,6 +148,9 @@ typedef enum {
                                              * description is not compared */
     VIR_DOMAIN_LOCK_CREATE_FORCE_BOOT = 1 << 4, /* from its disks, though there is a managed
                                                  * save, which is thrown away */
+    VIR_DOMAIN_LOCK_CREATE_AUTODESTROY = 1 << 5, /* it is destroyed when this process has ended,
+                                                  * however that ends; does not migrate; not
+                                                  * with ATTACH */
 } virDomainLockCreateFlags;
 
 /**
@@ -216,11 +219,11 @@ typedef enum {
     VIR_DOMAIN_LOCK_SHUTDOWN_AGENT = 1 << 1, /* guest agent */
     VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK = 1
                                      << 2, /* return when the guest is gone, or goes on */
+    VIR_DOMAIN_LOCK_SHUTDOWN_JOIN = 1 << 3,  /* with BLOCK: asks nothing, but waits for what was
+                                              * asked; STATE when nothing was */
 } virDomainLockShutdownFlagsType;
 /**
  * virDomainLockShutdownFlags:
-    VIR_DOMAIN_LOCK_SHUTDOWN_JOIN = 1 << 3,  /* with BLOCK: asks nothing, but waits for what was
-                                              * asked; STATE when nothing was */
  * @timeoutSec: force the guest off after this; 0: only ask. A second request with a timeout
  *   moves the deadline, one without leaves it.
  * @flags: ACPI and AGENT together: the agent first, the power button if that fails

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 guest_tests = \
+	%D%/test-autodestroy.sh \
 	%D%/test-bad-input.sh \
 	%D%/test-blockjobs.py \
 	%D%/test-blockjobs-steps.py \
