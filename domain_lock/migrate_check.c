@@ -84,6 +84,21 @@ virOutCheckTpm(virMigrateOut *out, GError **error)
     return FALSE;
 }
 
+/* Its deadline is this supervisor's, and whoever waits for the end waits here. */
+gboolean
+virMigrateOutCheckRequest(virMigrateOut *out, GError **error)
+{
+    virDomainLockReason what = virDomainLockObjGetRequest(out->obj, NULL);
+
+    if (what == VIR_DOMAIN_LOCK_REASON_NONE)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "it was asked to %s; 'leasehold shutdown %s --abort' withdraws that",
+                what == VIR_DOMAIN_LOCK_REASON_REBOOT_REQUESTED ? "reboot" : "shut down",
+                out->obj->status->info->name);
+    return FALSE;
+}
+
 static gboolean
 virOutCheckOwner(virMigrateOut *out, GError **error)
 {
@@ -101,7 +116,8 @@ virOutCheckOwner(virMigrateOut *out, GError **error)
 gboolean
 virMigrateOutCheck(virMigrateOut *out, GError **error)
 {
-    return virOutCheckState(out, error) && virOutCheckOwner(out, error) &&
+    return virOutCheckState(out, error) && virMigrateOutCheckRequest(out, error) &&
+           virOutCheckOwner(out, error) &&
            virOutCheckUnplug(out, error) &&
            virOutCheckBlockJobs(out, error) && virOutCheckTpm(out, error);
 }

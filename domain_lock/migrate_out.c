@@ -176,6 +176,8 @@ virOutMayGoOn(virMigrateOut *out, gint64 deadlineUsec, GError **error)
     g_autoptr(JsonObject) message = NULL;
     g_autoptr(GError) why = NULL;
 
+    if (!virMigrateOutCheckRequest(out, error))
+        return FALSE;
     if (g_cancellable_is_cancelled(virDomainLockJobCancellable(out->obj)))
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED, "it was cancelled");
     else if (g_get_monotonic_time() >= deadlineUsec)
@@ -291,6 +293,7 @@ virOutSeal(virMigrateOut *out, GError **error)
     g_autofree char *status = NULL;
 
     if (!virOutMayGoOn(out, G_MAXINT64, error) || !virDomainLockJobSeal(out->obj, error) ||
+        !virMigrateOutCheckRequest(out, error) ||
         ((out->params.flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) &&
          !virOutStop(out, error)) ||
         !(status = virMigrateStreamGetRunState(out->obj, error)))

@@ -10,6 +10,9 @@
 /** migrate_check.c: nothing that a migration would cut in half is under way; STATE or
  * UNSUPPORTED otherwise. Notes whether somebody paused the guest (virDomainLockObjIsHeld). */
 gboolean virMigrateOutCheck(virMigrateOut *out, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** STATE: somebody asked it to shut down or to reboot, perhaps while it was on its way. */
+gboolean virMigrateOutCheckRequest(virMigrateOut *out,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- migrate_back.c --- */
 

@@ -476,8 +476,9 @@ virSupervisorAttachDone(const GError *error, gpointer data)
     virSupervisorMigrationResume(sup->migration);
     virSupervisorFollow(sup, virDomainLockReattachFollow(sup->obj));
     virSupervisorDeadlinesFollow(sup->deadlines, sup->obj->status->info);
-    virSupervisorAddJob(sup, "asking the guest again", virSupervisorAskAgainRun,
-                        virSupervisorAskAgainDone, sup);
+    if (sup->obj->status->askBy != 0)
+        virSupervisorAddJob(sup, "asking the guest again", virSupervisorAskAgainRun,
+                            virSupervisorAskAgainDone, sup);
 }
 
 /* --- the first job --------------------------------------------------------------------- */

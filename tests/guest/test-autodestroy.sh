@@ -66,6 +66,20 @@ ok "and the guest goes on" payload_writes "$disk"
 kill -KILL "$spawned"
 ok "it ends with the command all the same" wait_until 20 is_state shut-off
 
+# the other ways to end a guest
+must leasehold run -q "$TEST_TMP/own.xml"
+exits 0 "gracefully" leasehold destroy own --graceful
+is "$(state) $(pid_of reason) $(pid_of exit_status)" "shut-off destroyed 0" "QEMU ended by itself"
+must leasehold run -q "$TEST_TMP/own.xml"
+qemu=$(pid_of pid)
+kill -STOP "$qemu"
+exits 4 "gracefully, QEMU hangs" leasehold destroy own --graceful
+ok "it is not killed" kill -0 "$qemu"
+unlike "$(leasehold who "$disk")" "free" "and its leases stay held"
+exits 0 "at once" leasehold destroy own
+is "$(pid_of exit_signal)" 9 "it is killed, and how is known"
+ok "its disk is free" free
+
 exits 2 "not without --foreground" leasehold run "$TEST_TMP/own.xml" --autodestroy
 like "$errors" "--autodestroy needs --foreground" "by name"
 exits 122 "not with --attach" leasehold run "$TEST_TMP/own.xml" --foreground --autodestroy --attach

@@ -70,6 +70,8 @@ is "$(reason)" shutdown-requested "the state says what is asked of it"
 exits 0 "asked again, with a deadline" leasehold shutdown lin --timeout 900
 exits 0 "and again, without" leasehold shutdown lin
 like "$(leasehold show lin)" "forced off in 1[0-9] min" "which leaves the deadline"
+exits 1 "it does not migrate meanwhile" leasehold migrate lin elsewhere --rsh true
+like "$errors" "it was asked to shut down; .*--abort" "by name"
 spawn "$TEST_TMP/wait.log" leasehold shutdown lin --timeout 900 --wait
 ok "somebody waits" wait_until 20 eval '[ "$(leasehold events lin | grep -c REQUESTED)" -ge 8 ]'
 exits 0 "it is aborted, from another process" leasehold shutdown lin --abort
