@@ -202,7 +202,6 @@ virControlStreamTakeCall(virControlStream *stream, GDBusMessage *message)
 {
     gsize size = stream->incoming;
     gpointer serial = GUINT_TO_POINTER(g_dbus_message_get_serial(message));
-    GDBusMessageFlags flags = g_dbus_message_get_flags(message);
 
     stream->incoming = 0;
     if (g_dbus_message_get_message_type(message) != G_DBUS_MESSAGE_TYPE_METHOD_CALL) {
@@ -217,8 +216,26 @@ virControlStreamTakeCall(virControlStream *stream, GDBusMessage *message)
         virControlStreamHangUp(stream);
         return FALSE;
     }
-    g_dbus_message_set_flags(message, flags & ~G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
     return TRUE;
+}
+
+/* A call that wants no answer gets one all the same, because answers are what is counted. What
+ * came in is locked by then, so another message stands for it. Consumes @message. */
+static GDBusMessage *
+virControlStreamWantAnswer(GDBusMessage *message)
+{
+    GDBusMessageFlags flags = g_dbus_message_get_flags(message);
+    GDBusMessage *wanting;
+
+    if (!(flags & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED))
+        return message;
+    wanting = g_dbus_message_copy(message, NULL);
+    if (!wanting) /* its descriptors could not be copied: it is dropped, and counts */
+        return message;
+    g_dbus_message_set_flags(wanting,
+                             flags & ~G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    g_object_unref(message);
+    return wanting;
 }
 
 static void
@@ -254,7 +271,7 @@ virControlStreamFilter(GDBusConnection *connection, GDBusMessage *message,
     }
     if (virControlStreamTakeCall(stream, message)) {
         if (!virControlBusIsFor(message))
-            return message;
+            return virControlStreamWantAnswer(message);
         stream->onBus = TRUE;
         virControlStreamAnswerBus(connection, message);
     }

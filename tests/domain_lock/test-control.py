@@ -8,9 +8,11 @@ also when the supervisor is stopped. D-Bus is spoken by hand here, so that the i
 tested as others would use it.
 
 Seen failing: without the timeout of handshakes silent clients stay for ever; without the way
-around a stopped supervisor destroy does not end the guest.
+around a stopped supervisor destroy does not end the guest; a call of any kind left a warning
+in the guest's log.
 """
 
+import glob
 import os
 import shutil
 import signal
@@ -130,6 +132,21 @@ def suspended_and_resumed(lab):
             fail("after %s the state is %s" % (method, lab.state()))
 
 
+def calls_without_answer(lab):
+    """They are answered, because answers are counted; and nothing of it is worth a warning."""
+    client = Client(control(lab))
+    client.authenticate()
+    for serial in range(1, 201):
+        client.sock.sendall(message(serial, "org.freedesktop.DBus.Peer", "Ping", flags=1))
+        if serial % 10 == 0 and client.answer(serial)[0] != METHOD_RETURN:
+            fail("a call is not answered")
+    for path in glob.glob(os.path.join(lab.dir, "state/log/*.log")):
+        with open(path, errors="replace") as log:
+            warnings = [line for line in log if "g_dbus_message" in line]
+        if warnings:
+            fail("%d warnings in the guest's log: %s" % (len(warnings), warnings[0]))
+
+
 def stopped_supervisor(lab):
     pid = supervisors()[0]
     qemu = lab.children()[0]
@@ -152,7 +169,7 @@ def stopped_supervisor(lab):
 
 CASES = (socket_is_private, get_all, introspects, wrong_calls_are_errors, wrong_state_is_named,
          anonymous_is_refused, garbage, deaf_client, suspended_and_resumed, silent_clients,
-         stopped_supervisor)
+         calls_without_answer, stopped_supervisor)
 
 
 def main():
