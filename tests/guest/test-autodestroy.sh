@@ -4,7 +4,7 @@
 # run --autodestroy: the guest ends with the command that started it, however that ends, also when
 # its supervisor had been replaced or was gone; one without it goes on.
 #
-# Seen failing: without the owner in the supervisor (virSupervisorOwnerNew) the guest goes on.
+# Not seen failing: without the owner in the supervisor (virSupervisorOwnerNew) the guest would go on.
 
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/guests.sh"

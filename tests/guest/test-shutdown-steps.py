@@ -6,9 +6,9 @@ that follows: the supervisor, QEMU, the command that waits, the lock daemon. Wha
 other host finds the disk held for as long as QEMU lives, and free afterwards; and who was asked to
 go is gone, unless nobody wrote it down.
 
-Seen failing: without askBy in state.json the guest of (shutdown:2, supervisor) is never asked and
-the command waits for ever; with the deadline left out of the attach, that of (shutdown:3,
-supervisor) lives on.
+Seen failing: with the reason of an end that nobody saw shown as unknown, (end:2, supervisor). Not
+seen failing: without askBy in state.json the guest of (shutdown:2, supervisor) would never be
+asked; with the deadline left out of the attach that of (shutdown:3, supervisor) would live on.
 
 test-shutdown-steps-all.py runs every case; this one a subset that takes seconds.
 """
