@@ -18,6 +18,8 @@
 requires sanlock qemu payload qemu-img
 UUID=$(cat /proc/sys/kernel/random/uuid)
 faulty=$top_builddir/tests/guest/.libs/faulty_storage.so
+# a program with sanitizers wants to come before what is preloaded
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
 
 store_new --max-leases 6 --max-hosts 8
 host_up alpha 1

@@ -80,7 +80,10 @@ class Guest:
 
 def hung(lab):
     path = lab.file("hung.img")
-    guest = Guest(lab, "patient", {"LD_PRELOAD": FAULTY, "LEASEHOLD_TEST_HANGS": path})
+    guest = Guest(lab, "patient", {
+        "LD_PRELOAD": FAULTY, "LEASEHOLD_TEST_HANGS": path,
+        # a program with sanitizers wants to come before what is preloaded
+        "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
     guest.image("hung.img")
     attach = guest.alpha.popen(*guest.args(path))
     shown = wait_until(10, lambda: json.loads(
