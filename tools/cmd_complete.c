@@ -107,9 +107,11 @@ virToolOfferArgument(virTool *tool, const virToolCommand *command, const char *p
 {
     gboolean first = *previous == '\0';
 
-    if (!first && strcmp(command->args, "GUEST NAME") == 0)
+    if (!first && strcmp(command->args, "GUEST NAME") == 0) {
         virToolOfferSnapshots(tool, previous, typed);
-    else if (!first && virToolOfferChoices(command->args, typed))
+        return;
+    }
+    if (!first && virToolOfferChoices(command->args, typed))
         return;
     if (!first && strstr(command->args, "GUEST FILE"))
         printf("%s\n", VIR_TOOL_COMPLETE_FILES);

@@ -147,6 +147,16 @@ def create(case):
     done = case.do("snapshot", "show", case.name, "one", "--xml")
     tap.ok(done.returncode == 0 and case.first in done.stdout and "<domain" in done.stdout,
            "its description is kept", said(done))
+    done = case.do("__complete", "snapshot", "revert", case.name, "o")
+    tap.ok(done.stdout == "one\n", "its name is completed", said(done))
+    socket = os.path.join(case.alpha.run_dir, "guests", case.uuid, "control")
+    done = subprocess.run(["gdbus", "call", "--address", "unix:path=" + socket, "--dest",
+                           "io.leasehold.Guest", "--object-path",
+                           "/io/leasehold/Guest", "--method", "io.leasehold.Guest1.SnapshotList",
+                           "0"], timeout=60, capture_output=True, text=True)
+    tap.ok(done.returncode == 0 and "'name': <'one'>" in done.stdout and
+           "'state': <'running'>" in done.stdout and case.second in done.stdout,
+           "and it is in the list over D-Bus", said(done))
     case.refused("a second one of the same name is refused",
                  case.snapshot("create", "one"), 1, "already")
     for name, why in (("", "needs a name"), ("7", "number"), ("a\nb", "printed"),
@@ -274,7 +284,7 @@ def torn(case):
 
 
 def main():
-    requires("sanlock", "qemu-system-x86_64", "qemu-img", "payload")
+    requires("sanlock", "qemu-system-x86_64", "qemu-img", "gdbus", "payload")
     with Lab("snapshot") as lab:
         lab.store()
         case = Case(lab)
