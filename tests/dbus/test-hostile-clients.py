@@ -316,9 +316,14 @@ def waiters(case):
     kind, answer = client.call(GUEST, "ShutdownAbort")
     tap.ok(forgotten > 20 and kind == METHOD_RETURN,
            "what they asked for stands, and can be withdrawn (%d)" % forgotten, answer)
-    kind, answer = client.call(GUEST, "ShutdownAbort")
-    tap.ok(kind == ERROR and b"Error.State" in answer, "once", answer)
+    # what their last calls asked for may come after the first
+    tap.ok(wait_until(20, lambda: nothing_to_abort(client)), "until nothing is left of it")
     client.close()
+
+
+def nothing_to_abort(client):
+    kind, answer = client.call(GUEST, "ShutdownAbort")
+    return kind == ERROR and b"Error.State" in answer
 
 
 def polite(case):
