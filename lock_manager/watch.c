@@ -10,8 +10,8 @@
  * that was seen. Nothing else runs or wakes up.
  *
  * A process that was stopped itself (SIGSTOP, a debugger, a frozen cgroup) wakes up with an old
- * answer, not with an old renewal: it asks before it says STALE, for a second at most, and not
- * at all when another host may have the leases by then.
+ * answer, not with an old renewal: it asks before it says STALE, for some seconds, and only
+ * while half of the time is left until another host may have the leases.
  *
  * The first renewal is asked for when the source is made: "now" would be too optimistic by up
  * to expireSec.
@@ -26,9 +26,9 @@
 #include <unistd.h>
 
 #define CHECK_DEADLINE_SEC 5
-#define SLEPT_GRACE_USEC G_USEC_PER_SEC
+#define SLEPT_GRACE_USEC (CHECK_DEADLINE_SEC * G_USEC_PER_SEC)
 /* A check that was under way when the process was stopped ends soon: the next one after it. */
-#define SLEPT_AGAIN_USEC (SLEPT_GRACE_USEC / 10)
+#define SLEPT_AGAIN_USEC (G_USEC_PER_SEC / 10)
 
 /* What source and check thread share; the thread may outlive the source. */
 typedef struct _virLockWatchCheck {
@@ -169,10 +169,11 @@ virLockWatchExpiry(const virLockWatchSource *watch)
 static gint64
 virLockWatchDue(const virLockWatchSource *watch)
 {
+    gint64 expiry = virLockWatchExpiry(watch);
     gint64 takeover =
         watch->renewal.lastUsec + (gint64)watch->renewal.takeoverSec * G_USEC_PER_SEC;
 
-    return MAX(virLockWatchExpiry(watch), MIN(watch->graceUsec, takeover));
+    return MAX(expiry, MIN(watch->graceUsec, expiry + (takeover - expiry) / 2));
 }
 
 /* Whether a check should have been made long ago, and nobody was there to make it. */

@@ -58,7 +58,7 @@ renewal(gpointer objectData, virLockRenewal *out, const virLockWait *wait, GErro
     out->lastUsec = last;
     out->intervalSec = 1;
     out->expireSec = 3;
-    out->takeoverSec = 6;
+    out->takeoverSec = 13;
     return TRUE;
 }
 
@@ -223,7 +223,7 @@ testSleptAndHang(void)
     sceneRun(&scene, 200);
     g_atomic_int_set(&mode, HANG);
     g_usleep(4 * G_USEC_PER_SEC);
-    sceneRun(&scene, 2000);
+    sceneRun(&scene, 6500);
     expectOnly(&scene, VIR_LOCK_WATCH_STALE);
     sceneEnd(&scene, source);
 }
