@@ -12,8 +12,8 @@ In the end the checker of the payload tells whether one memory wrote all of the 
 Seen failing: without the record that advances when a QEMU goes on whose memory was written
 (virDomainLockContinueQemu) the file of "sealed" is restored; without those of restore:9 a file is
 restored twice, and the disk shows it; with the header written before the memory a piece of a file
-counts as one; with a successor that asks QEMU and not the file whether the guest was saved
-(virSaveWasPublished) the guest of save:6 is lost.
+counts as one. Not tried: a successor that asks QEMU and not the file whether the guest was saved
+(virSaveWasPublished), for which save:6 is there.
 
 test-save-steps-all.py cuts at every step; this one at those that differ.
 """

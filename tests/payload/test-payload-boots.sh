@@ -72,9 +72,9 @@ spawn "$TEST_TMP/qemu.log" qemu-system-x86_64 "${qemu_args[@]}"
 must payload_writes "$DIR/disk" 20
 before=$(payload_seq "$DIR/disk")
 must qmp "$TEST_TMP/qmp" system_powerdown
-wait_until 3 false
+sleep 3
 ok "deaf, it ignores the power button" alive "$spawned"
 after=$(payload_seq "$DIR/disk")
 ok "with a pause of a second it writes some records only ($((after - before)))" \
-    test "$((after - before))" -le 6 -a "$((after - before))" -ge 1
+    test "$((after - before))" -le 20 -a "$((after - before))" -ge 1
 done_testing
