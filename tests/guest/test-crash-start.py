@@ -46,14 +46,13 @@ class Cell:
         self.name = "start:%d, %s gets %s" % (step, victim, sig)
 
     def pid_of_victim(self):
-        supervisor = next(iter(self.alpha.pids("leasehold-supervisor")), None)
         if self.victim == "command":
             return self.command.pid
         if self.victim == "daemon":
             return self.alpha.daemon.pid
         if self.victim == "supervisor":
-            return supervisor
-        return next(iter(children(supervisor)), None)  # it has one child
+            return self.alpha.supervisor()
+        return next(iter(children(self.alpha.supervisor())), None)  # it has one child
 
     def writers(self):
         return [pid for pid in self.alpha.pids() if alive(pid) and has_open(pid, self.disk)

@@ -69,7 +69,7 @@ class Guest:
         return run
 
     def kill_supervisor(self, step):
-        pid = self.alpha.pids("leasehold-supervisor")[0]
+        pid = self.alpha.supervisor()
         if step in STOPPED:
             os.kill(pid, signal.SIGSTOP)
             done = self.alpha.leasehold("attach", self.name)

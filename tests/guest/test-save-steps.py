@@ -331,7 +331,7 @@ def restore_supervisor_dies(lab, step):
     point = int(step.split(":")[1])
     command = guest.beta.popen("restore", guest.file, steps=guest.steps)
     guest.steps.until(step)
-    pid = guest.beta.pids("leasehold-supervisor")[0]
+    pid = guest.beta.supervisor()
     kill(pid)
     guest.steps.close()
     _, errors = command.communicate(timeout=60)

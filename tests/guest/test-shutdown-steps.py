@@ -60,7 +60,7 @@ class Guest:
         return json.loads(owners.stdout)["owners"]
 
     def victim(self, who, command):
-        return {"supervisor": lambda: self.alpha.pids("leasehold-supervisor")[0],
+        return {"supervisor": self.alpha.supervisor,
                 "qemu": lambda: self.qemu, "command": lambda: command.pid,
                 "daemon": lambda: self.alpha.daemon.pid}[who]()
 

@@ -417,6 +417,18 @@ class Host:
                     found.append(int(entry))
         return found
 
+    def supervisor(self):
+        """The only one, when that of an earlier guest has gone. Its parked child has the same
+        name until it is QEMU."""
+        def only():
+            found = self.pids("leasehold-supervisor")
+            born = [pid for pid in found if not any(pid in children(other) for other in found)]
+            return born[0] if len(born) == 1 else None
+
+        pid = wait_until(20, only)
+        assert pid, "no supervisor, or several: %s" % self.pids("leasehold-supervisor")
+        return pid
+
     def _owns(self, entry):
         mark = ("LEASEHOLD_TEST_HOST=" + self.dir).encode()
         with open("/proc/%s/environ" % entry, "rb") as file:
