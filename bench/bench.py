@@ -449,30 +449,32 @@ def print_table(rows):
         print("%-*s %12s %9s  %6s  %s" % (width, row["name"], value, best, ratio, target))
 
 
-def measure_all(options):
+# What can be asked for by name (--only), in this order: name, function, its arguments.
+ON_DISK = (("start", measure_start, 1), ("start", measure_start, 8),
+           ("refusal", measure_refusal), ("attach", measure_attach), ("nothing", measure_nothing),
+           ("idle", measure_idle), ("blackout", measure_blackout, 1),
+           ("blackout", measure_blackout, 8), ("blackout", measure_blackout, 32))
+IN_MEMORY = (("start", measure_start, 8), ("refusal", measure_refusal),
+             ("attach", measure_attach))
+
+
+def measure(options, name, note, measures):
     rows = []
-    with testlab.Lab("bench") as lab:
-        bench = Bench(lab, rows, "", options)
-        for count in (1, 8):
-            measure_start(bench, count)
-        measure_refusal(bench)
-        measure_attach(bench)
-        measure_nothing(bench)
-        measure_idle(bench)
-        for count in (1, 8, 32):
-            measure_blackout(bench, count)
+    with testlab.Lab(name) as lab:
+        bench = Bench(lab, rows, note, options)
+        for what, function, *args in measures:
+            if not options.only or what in options.only:
+                function(bench, *args)
     return rows
+
+
+def measure_all(options):
+    return measure(options, "bench", "", ON_DISK)
 
 
 def measure_in_memory(options):
     os.environ["TEST_DIRECT_DIR"] = MEMORY
-    rows = []
-    with testlab.Lab("bench-memory") as lab:
-        bench = Bench(lab, rows, " (in memory)", options)
-        measure_start(bench, 8)
-        measure_refusal(bench)
-        measure_attach(bench)
-    return rows
+    return measure(options, "bench-memory", " (in memory)", IN_MEMORY)
 
 
 def in_process(function, *args):
@@ -486,6 +488,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=15, help="of each figure (15)")
     parser.add_argument("--idle", type=float, default=20, help="seconds to watch idling (20)")
     parser.add_argument("--json", help="write the figures and their samples there too")
+    parser.add_argument("--only", action="append", choices=sorted({row[0] for row in ON_DISK}),
+                        help="measure this alone; may be repeated")
     options = parser.parse_args()
     testlab.requires("sanlock", "qemu-system-x86_64", "payload")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the lab is left
