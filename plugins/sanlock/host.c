@@ -150,8 +150,8 @@ virSanlockHostCheckStore(virSanlockStore *store, guint hostId, GError **error)
             store, (guint64)(hostId - 1) * store->geometry.sectorSize,
             VIR_SANLOCK_LEADER_HOST, &slot, &verdict, error))
         return FALSE;
-    if (verdict == VIR_SANLOCK_LEADER_VALID && slot.timestamp &&
-        slot.ownerGeneration == generation)
+    /* free, of that generation: the daemon is leaving, and says so itself when it is asked */
+    if (verdict == VIR_SANLOCK_LEADER_VALID && slot.ownerGeneration == generation)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                 "store %s is not the one that this host has joined: another one was made "
