@@ -212,12 +212,19 @@ static gboolean
 virCallJoinShutdown(virDomainLock *dom, GError **error)
 {
     const guint flags = VIR_DOMAIN_LOCK_SHUTDOWN_JOIN | VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK;
+    gint64 until = g_get_monotonic_time() + CALL_CONNECT_SEC * G_USEC_PER_SEC;
     g_autoptr(GError) why = NULL;
 
-    if (virDomainLockCall(dom, "Shutdown", g_variant_new("(uu)", 0, flags), G_MAXINT,
-                          &why) ||
-        virCallHasEnded(dom))
-        return TRUE;
+    /* one that was killed refuses connections a moment before it counts as dead */
+    do {
+        g_clear_error(&why);
+        if (virDomainLockCall(dom, "Shutdown", g_variant_new("(uu)", 0, flags), G_MAXINT,
+                              &why) ||
+            virCallHasEnded(dom))
+            return TRUE;
+        g_usleep(CALL_POLL_USEC);
+    } while (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE) &&
+             g_get_monotonic_time() < until);
     g_propagate_prefixed_error(error, g_steal_pointer(&why),
                                "its supervisor died meanwhile: ");
     return FALSE;
