@@ -5,7 +5,7 @@
 #ifndef LEASEHOLD_DOMAIN_LOCK_AUDIT_H
 #define LEASEHOLD_DOMAIN_LOCK_AUDIT_H
 
-#include "domain_def.h"
+#include "domain_lock/domain/domain_def.h"
 #include <json-glib/json-glib.h>
 
 typedef enum {

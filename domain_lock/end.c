@@ -11,7 +11,7 @@
  * kernel does not let QEMU die, it still may write: the sequence stops at step 2, the state
  * says so, and the supervisor tries again when the process has ended.
  */
-#include "archive.h"
+#include "domain_lock/save/archive.h"
 #include "sequence.h"
 #include "step.h"
 #include <sys/wait.h>

@@ -14,7 +14,7 @@
  */
 #include "audit.h"
 #include "codec.h"
-#include "plug.h"
+#include "domain_lock/device/plug.h"
 
 static gboolean
 virLeasesRelease(virDomainLockObj *obj, const virDomainResource *resource, GError **error)

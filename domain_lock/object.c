@@ -4,8 +4,8 @@
  * follows from the things that QEMU says.
  */
 #include "object.h"
-#include "archive.h"
 #include "codec.h"
+#include "domain_lock/save/archive.h"
 #include "policy.h"
 #include "step.h"
 #include <string.h>

@@ -10,7 +10,7 @@
 #ifndef LEASEHOLD_DOMAIN_LOCK_OBJECT_H
 #define LEASEHOLD_DOMAIN_LOCK_OBJECT_H
 
-#include "domain_def.h"
+#include "domain_lock/domain/domain_def.h"
 #include "guest.h"
 #include "runtime.h"
 #include "transitions.h"

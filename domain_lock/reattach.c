@@ -21,8 +21,8 @@
  * it lost them, its failure helper has killed QEMU, because nobody else was there.
  */
 #include "reattach.h"
-#include "archive.h"
 #include "codec.h"
+#include "domain_lock/save/archive.h"
 #include "step.h"
 #include <leasehold/lock_driver.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
  * may have had its effect or not. How a job prepares for this is in reattach.h.
  */
 #include "codec.h"
+#include "domain_lock/save/save.h"
 #include "reattach.h"
-#include "save.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -17,8 +17,8 @@
  * worker. A failure undoes what was done, newest first. Whatever was reached, the leases are
  * looked at only after the child is reaped (I3).
  */
-#include "archive.h"
 #include "audit.h"
+#include "domain_lock/save/archive.h"
 #include "sequence.h"
 #include "start_steps.h"
 #include "step.h"

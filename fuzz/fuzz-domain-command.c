@@ -3,7 +3,7 @@
  * fuzz-domain-command.c: foreign command lines: each line of the input is an argument.
  */
 #include "config.h"
-#include "domain_lock/domain_def.h"
+#include "domain_lock/domain/domain_def.h"
 
 #include <stdint.h>
 

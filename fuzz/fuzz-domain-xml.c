@@ -4,7 +4,7 @@
  * description names is not looked at here.
  */
 #include "config.h"
-#include "domain_lock/domain_priv.h"
+#include "domain_lock/domain/domain_priv.h"
 
 #include <stdint.h>
 #include <string.h>

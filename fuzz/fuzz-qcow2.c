@@ -3,7 +3,7 @@
  * fuzz-qcow2.c: image headers: ours of qcow2, and qemu-img's answer about other formats.
  */
 #include "config.h"
-#include "domain_lock/image_chain.h"
+#include "domain_lock/image/image_chain.h"
 
 #include <leasehold/lock_types.h>
 #include <stdint.h>

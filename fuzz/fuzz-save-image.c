@@ -5,7 +5,7 @@
  */
 #include "config.h"
 #include "common/bytes.h"
-#include "domain_lock/save_image.h"
+#include "domain_lock/save/save_image.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * fuzz-snapshots.c: the snapshot table of a qcow2 image, and the book beside it.
  */
 #include "config.h"
-#include "domain_lock/snapshot_book.h"
+#include "domain_lock/snapshot/snapshot_book.h"
 
 #include <stdint.h>
 

@@ -6,7 +6,7 @@
  * come that resumes the guest. What is left here is to notice that it has ended.
  */
 #include "domain_lock/file.h"
-#include "domain_lock/save.h"
+#include "domain_lock/save/save.h"
 #include "supervisor/supervisor.h"
 
 typedef struct {

@@ -3,7 +3,7 @@
  * control_snapshots.c: SnapshotCreate, SnapshotRevert, SnapshotDelete, which are jobs that take
  * long, and SnapshotList, which reads the images.
  */
-#include "domain_lock/snapshot.h"
+#include "domain_lock/snapshot/snapshot.h"
 #include "supervisor/supervisor.h"
 
 typedef gboolean (*virControlSnapshotFunc)(virDomainLockObj *obj,

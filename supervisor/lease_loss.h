@@ -20,7 +20,7 @@
 #ifndef LEASEHOLD_SUPERVISOR_LEASE_LOSS_H
 #define LEASEHOLD_SUPERVISOR_LEASE_LOSS_H
 
-#include "domain_lock/domain_def.h"
+#include "domain_lock/domain/domain_def.h"
 
 typedef enum {
     VIR_LEASE_LOSS_SAFE = 0,

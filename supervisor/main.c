@@ -16,7 +16,7 @@
  * crash of the supervisor, and can be taken up again. SIGINT and SIGHUP are ignored.
  */
 #include "common/fd.h"
-#include "domain_lock/archive.h"
+#include "domain_lock/save/archive.h"
 #include "domain_lock/step.h"
 #include "supervisor/guest_qemu.h"
 #include "supervisor/log_limit.h"

@@ -9,7 +9,7 @@
 #ifndef LEASEHOLD_SUPERVISOR_MIGRATION_H
 #define LEASEHOLD_SUPERVISOR_MIGRATION_H
 
-#include "domain_lock/migrate.h"
+#include "domain_lock/migrate/migrate.h"
 
 struct _virSupervisor;
 typedef struct _virSupervisorMigration virSupervisorMigration;

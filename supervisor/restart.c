@@ -4,7 +4,7 @@
  * disks, in a freshly executed supervisor: nothing that this process believed is carried on.
  */
 #include "supervisor/restart.h"
-#include "domain_lock/client.h"
+#include "domain_lock/client/client.h"
 #include "domain_lock/describe.h"
 #include <signal.h>
 

@@ -9,7 +9,7 @@
 #include "supervisor/supervisor.h"
 #include "common/fd.h"
 #include "domain_lock/codec.h"
-#include "domain_lock/save.h"
+#include "domain_lock/save/save.h"
 #include "domain_lock/job.h"
 #include "domain_lock/step.h"
 #include "supervisor/migration.h"

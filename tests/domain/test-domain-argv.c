@@ -11,7 +11,7 @@
  * swtpm). QEMU always runs with TCG: kvm in a command line is replaced before.
  */
 #include "config.h"
-#include "domain_lock/domain_def.h"
+#include "domain_lock/domain/domain_def.h"
 #include "tests/lib/vir_test.h"
 
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * is added.
  */
 #include "config.h"
-#include "domain_lock/domain_def.h"
+#include "domain_lock/domain/domain_def.h"
 #include "tests/lib/vir_test.h"
 
 #include <string.h>

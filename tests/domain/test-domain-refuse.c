@@ -6,7 +6,7 @@
  * than the one that is tested proves nothing.
  */
 #include "config.h"
-#include "domain_lock/domain_def.h"
+#include "domain_lock/domain/domain_def.h"
 #include "tests/lib/vir_test.h"
 
 #include <string.h>

@@ -4,8 +4,8 @@
  * nobody should have made, and headers that an enemy wrote.
  */
 #include "config.h"
-#include "domain_lock/domain_def.h"
-#include "domain_lock/image_chain.h"
+#include "domain_lock/domain/domain_def.h"
+#include "domain_lock/image/image_chain.h"
 #include "tests/lib/vir_test.h"
 
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * made, and books ("image.snapshots") that are damaged or hostile.
  */
 #include "config.h"
-#include "domain_lock/snapshot_book.h"
+#include "domain_lock/snapshot/snapshot_book.h"
 #include "tests/lib/vir_test.h"
 
 #include <fcntl.h>

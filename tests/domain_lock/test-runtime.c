@@ -6,7 +6,7 @@
  * (a pid that was given to another process counts as QEMU), without the sweep (an old socket is
  * left).
  */
-#include "domain_lock/archive.h"
+#include "domain_lock/save/archive.h"
 #include "domain_lock/codec.h"
 #include "domain_lock/runtime.h"
 #include "tests/domain_lock/fake.h"

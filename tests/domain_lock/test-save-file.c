@@ -9,7 +9,7 @@
 #include "config.h"
 #include "common/bytes.h"
 #include "common/checksum.h"
-#include "domain_lock/save_file.h"
+#include "domain_lock/save/save_file.h"
 #include "tests/lib/vir_test.h"
 
 #include <fcntl.h>

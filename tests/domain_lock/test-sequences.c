@@ -6,7 +6,7 @@
  * kill, reap, shutdown, in this order), with the leases looked at before the reaping, with cont
  * before the audit.
  */
-#include "domain_lock/archive.h"
+#include "domain_lock/save/archive.h"
 #include "tests/domain_lock/fake.h"
 #include <signal.h>
 #include <string.h>
