@@ -27,6 +27,7 @@ struct _virSupervisorJobs {
     gpointer textData;
     void (*idle)(gpointer data);
     gpointer idleData;
+    gboolean closed;
 };
 
 static void virJobsNext(virSupervisorJobs *jobs);
@@ -51,19 +52,41 @@ virSupervisorJobsNew(void (*idle)(gpointer data), gpointer idleData)
     return jobs;
 }
 
+static void
+virJobTurnAway(const virSupervisorJob *job)
+{
+    g_autoptr(GError) error =
+        g_error_new_literal(VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED,
+                            "the guest has ended, or its supervisor does; ask again");
+
+    job->done(error, job->data);
+}
+
 void
-virSupervisorJobsFree(virSupervisorJobs *jobs)
+virSupervisorJobsClose(virSupervisorJobs *jobs)
 {
     virJobEntry *entry = NULL;
 
-    g_assert(!jobs->current && !jobs->beside);
+    jobs->closed = TRUE;
     while ((entry = g_queue_pop_head(&jobs->waiting))) {
-        g_autoptr(GError) error = g_error_new_literal(
-            VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED, "the supervisor of the guest ends");
-
-        entry->job.done(error, entry->job.data);
+        virJobTurnAway(&entry->job);
         virJobFree(entry);
     }
+}
+
+void
+virSupervisorJobsLeave(virSupervisorJobs *jobs)
+{
+    virSupervisorJobsClose(jobs);
+    while (jobs->current || jobs->beside)
+        (void)g_main_context_iteration(NULL, TRUE);
+}
+
+void
+virSupervisorJobsFree(virSupervisorJobs *jobs)
+{
+    virSupervisorJobsClose(jobs);
+    g_assert(!jobs->current && !jobs->beside);
     g_free(jobs);
 }
 
@@ -179,6 +202,10 @@ virSupervisorJobsAdd(virSupervisorJobs *jobs, const virSupervisorJob *job)
 {
     virJobEntry *entry = NULL;
 
+    if (jobs->closed) {
+        virJobTurnAway(job);
+        return;
+    }
     if (job->waitMsec > 0 && g_queue_get_length(&jobs->waiting) >= JOBS_WAITING_MAX) {
         virJobRefuse(jobs, job);
         return;

@@ -38,7 +38,12 @@ typedef struct _virSupervisorJob {
 
 /** @idle is called whenever the last job is done. */
 virSupervisorJobs *virSupervisorJobsNew(void (*idle)(gpointer data), gpointer idleData);
-/** Not while a job runs. Jobs that wait are done with CANCELLED. */
+/** Nothing begins any more: jobs that wait, and all that come, are done with CANCELLED at once.
+ * One that runs goes on. */
+void virSupervisorJobsClose(virSupervisorJobs *jobs);
+/** Closes, and returns when none runs any more; the main loop turns meanwhile. */
+void virSupervisorJobsLeave(virSupervisorJobs *jobs);
+/** Not while a job runs. */
 void virSupervisorJobsFree(virSupervisorJobs *jobs);
 /** Runs the job now, or when those before it are done. */
 void virSupervisorJobsAdd(virSupervisorJobs *jobs, const virSupervisorJob *job);

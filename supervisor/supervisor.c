@@ -48,6 +48,7 @@ struct _virSupervisor {
     gboolean ending; /* an end job waits or runs */
     gboolean ended;  /* SHUTOFF */
     gboolean told;   /* to leave the guest alone */
+    gboolean leaving;
 };
 
 static void virSupervisorFollow(virSupervisor *sup, virDomainLockFollow follow);
@@ -79,6 +80,7 @@ static void
 virSupervisorFinish(virSupervisor *sup)
 {
     sup->ended = TRUE;
+    virSupervisorJobsClose(sup->jobs);
     virSupervisorControlFinish(sup->control, virSupervisorQuit, sup);
 }
 
@@ -106,6 +108,8 @@ virSupervisorEndDone(const GError *error, gpointer data)
     virSupervisor *sup = data;
 
     sup->ending = FALSE;
+    if (sup->leaving)
+        return;
     if (!error) {
         virSupervisorFinish(sup);
         return;
@@ -187,7 +191,7 @@ virSupervisorPolicyDone(const GError *error, gpointer data)
 {
     virSupervisor *sup = data;
 
-    if (!error)
+    if (!error || sup->leaving)
         return;
     g_warning("%s", error->message);
     virDomainLockObjSetEndReason(sup->obj, VIR_DOMAIN_LOCK_REASON_CRASHED);
@@ -652,6 +656,8 @@ virSupervisorNew(virDomainLockObj *obj, virSupervisorStarter *starter)
 void
 virSupervisorFree(virSupervisor *sup)
 {
+    sup->leaving = TRUE;
+    virSupervisorJobsLeave(sup->jobs);
     sup->obj->listener = NULL;
     g_source_remove(sup->signalSource);
     virFdClose(sup->signalFd);

@@ -190,6 +190,61 @@ testBusyNamesTheJob(void)
     benchFree(bench);
 }
 
+/* The supervisor ends: nothing that waits begins, nothing that comes does. */
+static void
+testClosedBeginsNothing(void)
+{
+    Bench *bench = benchNew();
+    Work jobLong = {.letter = 'L', .gated = TRUE}, other = {.letter = 'o'},
+         quick = {.letter = 'q'};
+
+    add(bench, &jobLong, VIR_SUPERVISOR_JOB_LONG, 0);
+    add(bench, &other, 0, 60000);
+    virSupervisorJobsClose(bench->jobs);
+    g_assert_error(other.error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED);
+    add(bench, &quick, VIR_SUPERVISOR_JOB_QUICK, 0);
+    g_assert_error(quick.error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED);
+
+    release(bench);
+    spinUntil(bench, "oqL");
+    g_assert_no_error(jobLong.error);
+    g_clear_error(&other.error);
+    g_clear_error(&quick.error);
+    benchFree(bench);
+}
+
+static gpointer
+releaseThread(gpointer data)
+{
+    g_usleep(20000);
+    release(data);
+    return NULL;
+}
+
+/* A quick one that runs when the supervisor ends is waited for. */
+static void
+testLeftByTheLast(void)
+{
+    Bench *bench = benchNew();
+    Work jobLong = {.letter = 'L'}, quick = {.letter = 'q', .gated = TRUE},
+         other = {.letter = 'o'};
+    GThread *thread = NULL;
+
+    add(bench, &jobLong, VIR_SUPERVISOR_JOB_LONG, 0);
+    add(bench, &quick, VIR_SUPERVISOR_JOB_QUICK, 0);
+    spinUntil(bench, "L");
+    add(bench, &other, 0, 0);
+    thread = g_thread_new("release", releaseThread, bench);
+
+    virSupervisorJobsLeave(bench->jobs);
+    g_assert_cmpstr(bench->order->str, ==, "Loq");
+    g_assert_error(other.error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED);
+
+    (void)g_thread_join(thread);
+    g_clear_error(&other.error);
+    benchFree(bench);
+}
+
 /* --- domain_lock/job.h ---------------------------------------------------------------------- */
 
 /* Only what job.c looks at. */
@@ -310,6 +365,8 @@ main(int argc, char **argv)
     g_test_add_func("/jobs/nothing-begins-beside-a-quick-one",
                     testNothingBeginsBesideQuick);
     g_test_add_func("/jobs/busy-names-the-job", testBusyNamesTheJob);
+    g_test_add_func("/jobs/closed-begins-nothing", testClosedBeginsNothing);
+    g_test_add_func("/jobs/left-by-the-last", testLeftByTheLast);
     g_test_add_func("/job/cancelled-before-it-is-sealed", testCancelBeforeSeal);
     g_test_add_func("/job/sealed-before-it-is-cancelled", testCancelAfterSeal);
     g_test_add_func("/job/a-quick-command-waits-for-a-sealed-job",
