@@ -52,6 +52,9 @@ class Guest:
     def owners(self):
         return json.loads(self.beta.leasehold("--json", "who", self.disk).stdout)["owners"]
 
+    def taken_up(self):
+        return sum(event["event"] == "SUPERVISOR_ATTACHED" for event in self.events())
+
     def events(self):
         lines = self.alpha.leasehold("--json", "events", self.name).stdout.splitlines()
         return [json.loads(line) for line in lines]
@@ -169,8 +172,9 @@ def foreground(lab):
     stay.kill()
     stay.communicate(timeout=10)
     guest.orphan()
+    before = guest.taken_up()
     stay = guest.alpha.popen("run", "--foreground", "--attach", guest.xml)
-    tap.ok(wait_until(20, lambda: guest.show()["state"] == "running") and stay.poll() is None,
+    tap.ok(wait_until(20, lambda: guest.taken_up() == before + 1) and stay.poll() is None,
            "after the command and the supervisor were killed it is found again", guest.show())
     done = guest.alpha.leasehold("run", guest.xml)
     tap.ok(done.returncode == 3, "without --attach it is refused", done.returncode, done.stderr)

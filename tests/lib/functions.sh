@@ -141,10 +141,11 @@ linux_guest() {
 }
 
 # direct_dir: prints a fresh folder (removed at exit) on a file system with O_DIRECT, which
-# sanlock and cache=none need and a tmpfs of older kernels has not.
+# sanlock and cache=none need and a tmpfs of kernels before 6.6 has not. Memory comes first: at
+# io_timeout 1 a disk that is busy for a second is a dead one. TEST_DIRECT_DIR names another.
 direct_dir() {
     local base dir
-    for base in "${TEST_DIRECT_DIR:-}" "$TEST_TMP" "$top_builddir" /var/tmp; do
+    for base in "${TEST_DIRECT_DIR:-/dev/shm}" "$TEST_TMP" "$top_builddir" /var/tmp; do
         [ -n "$base" ] && dir=$(mktemp -d "$base/lhd.XXXXXX" 2>/dev/null) || continue
         if dd if=/dev/zero of="$dir/probe" bs=4096 count=1 oflag=direct 2>/dev/null; then
             rm -f "$dir/probe"
@@ -261,7 +262,8 @@ wait_until() {
 spawn() {
     local log=$1
     shift
-    "$@" >"$log" 2>&1 </dev/null &
+    : >"$log" # here, not in the child: what the log of another program said is gone at once
+    "$@" >>"$log" 2>&1 </dev/null &
     spawned=$!
     cleanup_fn end_pid "$spawned"
 }
@@ -304,6 +306,8 @@ cleanup_fn() { _cleanup+=("$(printf '%q ' "$@")"); }
 
 _at_exit() {
     local status=$? i
+    # bash runs this in a child, too, that is signalled between fork and exec
+    [ "$BASHPID" = "$$" ] || exit "$status"
     trap '' TERM INT HUP
     kill "$_watchdog"
     for ((i = ${#_cleanup[@]} - 1; i >= 0; i--)); do eval "${_cleanup[$i]}"; done

@@ -129,7 +129,7 @@ XML
 
 # linux_says NAME SEC TEXT [N]: waits until it has said so (the N-th time).
 linux_says() { wait_until "$2" _linux_said "$1" "$3" "${4:-1}"; }
-_linux_said() { [ "$(grep -acF -- "$2" "$TEST_TMP/$1.said")" -ge "$3" ]; }
+_linux_said() { [ "$(grep -aoF -- "$2" "$TEST_TMP/$1.said" | wc -l)" -ge "$3" ]; }
 linux_ready() { linux_says "$1" 60 "guest: ready" "${2:-1}"; }
 
 # linux_tell NAME COMMAND: a line for its shell.

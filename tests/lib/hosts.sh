@@ -87,12 +87,15 @@ host_start_daemon() {
     "${prefix[@]}" "${daemon[@]}" >>"$dir/daemon.log" 2>&1 </dev/null &
     _host_pid[$name]=$!
     disown "$!" # so that bash does not report its end
-    if ! wait_until 10 test -S "$dir/sl/sanlock.sock"; then
+    # its socket has a name before it accepts
+    if ! wait_until 10 _daemon_accepts "$dir"; then
         diag "$(tail -n 5 "$dir/daemon.log")"
         bail_out "sanlock daemon of host $name does not answer"
     fi
     [ "$mode" != --ns ] || _host_init[$name]=$(_first_child "${_host_pid[$name]}")
 }
+
+_daemon_accepts() { SANLOCK_RUN_DIR=$1/sl timeout 2 sanlock client status; }
 
 _first_child() {
     local first _
@@ -101,7 +104,7 @@ _first_child() {
 }
 
 # host_join NAME and hosts_join NAME...: the latter at the same time (a join takes seconds).
-host_join() { must host "$1" leasehold host join -q; }
+host_join() { hosts_join "$1"; }
 
 hosts_join() {
     local name i=0
@@ -111,7 +114,14 @@ hosts_join() {
         pids+=("$!")
     done
     for name; do
-        if ! wait "${pids[$i]}"; then
+        wait "${pids[$i]}"
+        status=$?
+        if [ "$status" = 4 ]; then # try again later: the machine is busy, and io_timeout is 1
+            diag "$name joins again: $(<"$(host_dir "$name")/join.log")"
+            host "$name" leasehold host join -q >"$(host_dir "$name")/join.log" 2>&1 </dev/null
+            status=$?
+        fi
+        if [ "$status" != 0 ]; then
             diag "$(<"$(host_dir "$name")/join.log")"
             bail_out "host $name can not join"
         fi

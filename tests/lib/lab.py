@@ -35,6 +35,8 @@ STRICT = os.environ.get("LEASEHOLD_TEST_STRICT") == "1"
 # Installed with leasehold-harness, the payload and its checker lie beside this file.
 PAYLOAD_DIR = os.environ.get("LEASEHOLD_PAYLOAD_DIR", os.path.join(TOP_BUILD, "tests/payload"))
 PAYLOAD = os.path.join(PAYLOAD_DIR, "payload.img")
+# The exit status of "try again later".
+TRY_AGAIN = 4
 PAYLOAD_CHECK = os.path.join(PAYLOAD_DIR, "payload-check")
 
 
@@ -154,6 +156,15 @@ def has_open(pid, path):
     return False
 
 
+def accepts(path):
+    """TRUE if somebody listens on this socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        with contextlib.suppress(OSError):
+            client.connect(path)
+            return True
+    return False
+
+
 class Steps:
     """The other end of LEASEHOLD_STEP_FD: a sequence writes "start:4" and waits for a byte."""
 
@@ -212,14 +223,18 @@ class Lab:
         self.path = None
 
     def __enter__(self):
-        for base in (os.environ.get("TEST_DIRECT_DIR"), "/tmp", TOP_BUILD, "/var/tmp"):
+        # memory first: at io_timeout 1 a disk that is busy for a second is a dead one
+        for base in (os.environ.get("TEST_DIRECT_DIR", "/dev/shm"), "/tmp", TOP_BUILD, "/var/tmp"):
             if base and self._direct(base):
                 return self
         skip_all("no folder on a file system with O_DIRECT")
         return self
 
     def _direct(self, base):
-        self.path = tempfile.mkdtemp(prefix="lhd.", dir=base)
+        try:
+            self.path = tempfile.mkdtemp(prefix="lhd.", dir=base)
+        except OSError:
+            return False
         probe = os.path.join(self.path, "probe")
         try:
             os.close(os.open(probe, os.O_RDWR | os.O_CREAT | os.O_DIRECT, 0o600))
@@ -270,8 +285,12 @@ class Lab:
 
     def join(self, *hosts):
         joins = [host.popen("host", "join", "-q") for host in hosts]
-        for join in joins:
+        for host, join in zip(hosts, joins):
             _, errors = join.communicate(timeout=120)
+            if join.returncode == TRY_AGAIN:  # the machine is busy, and io_timeout is 1
+                print("# %s joins again: %s" % (host.name, errors.strip()), flush=True)
+                again = host.leasehold("host", "join", "-q")
+                join.returncode, errors = again.returncode, again.stderr
             if join.returncode != 0:
                 raise AssertionError("host join: " + errors)
 
@@ -358,7 +377,7 @@ class Host:
     def start_daemon(self):
         user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
         group = subprocess.run(["id", "-gn"], capture_output=True, text=True).stdout.strip()
-        sock = self.dir + "/sl/sanlock.sock"
+        sock = self.dir + "/sl/sanlock.sock"  # it has this name before it accepts
         with contextlib.suppress(FileNotFoundError):
             os.unlink(sock)
         with open(self.dir + "/daemon.log", "a") as log:
@@ -366,7 +385,7 @@ class Host:
                 ["sanlock", "daemon", "-D", "-w", "0", "-l", "0", "-h", "0", "-U", user,
                  "-G", group, "-e", self.name], env=self.daemon_environment(), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True)
-        if not wait_until(10, lambda: os.path.exists(sock)):
+        if not wait_until(10, lambda: accepts(sock)):
             raise AssertionError("the sanlock daemon of %s does not answer" % self.name)
 
     def kill_daemon(self):
