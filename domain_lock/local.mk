@@ -145,6 +145,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/snapshot/snapshot_offline.c \
 	%D%/snapshot/snapshot_recover.c \
 	%D%/snapshot/snapshot_revert.c \
+	%D%/snapshot/snapshot_write.c \
 	$(NULL)
 domain_lock_libdomain_lock_core_la_LIBADD = $(XML_LIBS) $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
 

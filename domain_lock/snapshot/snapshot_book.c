@@ -9,7 +9,6 @@
 #include "domain_lock/types.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,6 +19,9 @@
 #define BOOK_SUFFIX ".snapshots"
 /* some thousand descriptions */
 #define BOOK_MAX_BYTES (64 * 1024 * 1024)
+
+/* Storage that has not answered by then hangs. */
+#define SNAPSHOT_WRITE_SEC 20
 
 /* --- the structures ----------------------------------------------------------------------- */
 
@@ -409,58 +411,11 @@ virSnapshotBookLoad(const virSnapshotDisk *disk, const char *stateDir, GError **
     return g_steal_pointer(&book);
 }
 
-/* 0 or errno. A rename that is not on stable storage may be undone by a power cut. */
-static int
-virBookSyncFolder(const char *path)
-{
-    g_autofree char *folder = g_path_get_dirname(path);
-    g_auto(virFd) fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return fd < 0 || fsync(fd) < 0 ? errno : 0;
-}
-
-/* 0 or errno. Owner and mode as the image has them: whoever may read that may read what it was. */
-static int
-virBookWrite(const virSnapshotBook *book, const char *temporary, const char *text)
-{
-    g_auto(virFd) fd =
-        open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct stat st;
-    int err = fd < 0 ? errno : 0;
-
-    if (err == 0 && stat(book->image, &st) == 0 && S_ISREG(st.st_mode) &&
-        (fchown(fd, st.st_uid, st.st_gid) < 0 || fchmod(fd, st.st_mode & 0666) < 0))
-        g_debug("'%s' keeps our owner and mode: %s", book->path, g_strerror(errno));
-    if (err == 0)
-        err = virFdWriteFull(fd, text, strlen(text));
-    if (err == 0 && fsync(fd) < 0)
-        err = errno;
-    if (err == 0 && rename(temporary, book->path) < 0)
-        err = errno;
-    return err == 0 ? virBookSyncFolder(book->path) : err;
-}
-
 gboolean
 virSnapshotBookSave(const virSnapshotBook *book, GError **error)
 {
-    g_autofree char *temporary = g_strconcat(book->path, ".tmp", NULL);
-    g_autofree char *folder = g_path_get_dirname(book->path);
-    g_autofree char *text = virBookToText(book);
-    int err = 0;
+    gboolean any = book->entries->len > 0 || book->reverting;
+    g_autofree char *text = any ? virBookToText(book) : NULL;
 
-    if (book->entries->len == 0 && !book->reverting) {
-        err = unlink(book->path) < 0 && errno != ENOENT ? errno : 0;
-    } else {
-        /* of the image: it is there; of devices: in the state folder */
-        if (!g_file_test(folder, G_FILE_TEST_IS_DIR) &&
-            !virFileMakeDirs(folder, 0700, error))
-            return FALSE;
-        err = virBookWrite(book, temporary, text);
-        if (err != 0)
-            (void)unlink(temporary);
-    }
-    if (err == 0)
-        return TRUE;
-    virFileSetError(error, err, "cannot write what the snapshots are of to", book->path);
-    return FALSE;
+    return virSnapshotBookWrite(book->path, book->image, text, SNAPSHOT_WRITE_SEC, error);
 }

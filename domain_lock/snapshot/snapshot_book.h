@@ -74,9 +74,13 @@ char *virSnapshotBookPath(const virSnapshotDisk *disk, const char *stateDir);
 virSnapshotBook *virSnapshotBookLoad(const virSnapshotDisk *disk, const char *stateDir,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** On stable storage, whole, when it returns TRUE; else the old one stays. An empty book is no
- * file. Only with the lease of the image. */
+ * file. Only with the lease of the image. TIMEOUT: the storage has not answered, and if it does
+ * later nothing is written. INDETERMINATE: it was about to get its name, and may have it. */
 gboolean virSnapshotBookSave(const virSnapshotBook *book,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** virSnapshotBookWrite: the same with any @text; NULL: there shall be no file. */
+gboolean virSnapshotBookWrite(const char *path, const char *image, const char *text,
+                              guint sec, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Takes @text as a book would be read (a test's way in). */
 gboolean virSnapshotBookParse(virSnapshotBook *book, const char *text,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;

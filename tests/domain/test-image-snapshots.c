@@ -9,7 +9,9 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 typedef struct {
@@ -275,6 +277,131 @@ testBookFile(Fixture *f, gconstpointer data)
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
 }
 
+/* --- storage that does not answer ------------------------------------------------------------ */
+
+/* The library calls these instead of libc's. */
+static struct {
+    GMutex lock;
+    GCond changed;
+    const char *hangs; /* the next call of this name does, until it is released */
+    gboolean hung, released;
+} storage;
+
+int fsync(int fd);
+int rename(const char *from, const char *to);
+
+static void
+hangIf(const char *call)
+{
+    g_mutex_lock(&storage.lock);
+    if (g_strcmp0(storage.hangs, call) == 0) {
+        storage.hangs = NULL;
+        storage.hung = TRUE;
+        while (!storage.released)
+            g_cond_wait(&storage.changed, &storage.lock);
+    }
+    g_mutex_unlock(&storage.lock);
+}
+
+int
+fsync(int fd)
+{
+    hangIf("fsync");
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int
+rename(const char *from, const char *to)
+{
+    hangIf("rename");
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+static void
+hangNext(const char *call)
+{
+    g_mutex_lock(&storage.lock);
+    storage.hangs = call;
+    g_mutex_unlock(&storage.lock);
+}
+
+static guint
+countOf(const char *folder, const char *suffix)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name = NULL;
+    guint n = 0;
+
+    while ((name = g_dir_read_name(dir)))
+        n += g_str_has_suffix(name, suffix);
+    return n;
+}
+
+static void
+releaseStorage(guint threads)
+{
+    g_mutex_lock(&storage.lock);
+    g_assert_true(storage.hung);
+    storage.released = TRUE;
+    g_cond_broadcast(&storage.changed);
+    g_mutex_unlock(&storage.lock);
+    while (countOf("/proc/self/task", "") > threads)
+        g_usleep(1000);
+    g_mutex_lock(&storage.lock);
+    storage.hung = storage.released = FALSE;
+    g_mutex_unlock(&storage.lock);
+}
+
+static void
+assertBook(const char *path, const char *content)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_cmpstr(text, ==, content);
+}
+
+/* Who gave up may give up the lease of the image, too: nothing is written after that. Seen
+ * failing with a rename that does not ask whether somebody still waits. */
+static void
+testBookHangs(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_strconcat(f->image, ".snapshots", NULL);
+    guint threads = countOf("/proc/self/task", "");
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(virSnapshotBookWrite(path, f->image, "old", 60, &error));
+    virAssertNoError(error);
+    hangNext("fsync");
+    g_assert_false(virSnapshotBookWrite(path, f->image, "late", 1, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT);
+    g_clear_error(&error);
+
+    releaseStorage(threads);
+    assertBook(path, "old");
+    g_assert_cmpuint(countOf(f->dir, ".tmp"), ==, 0);
+}
+
+/* The next writer does not wait for one that hangs, and is not disturbed when that goes on. */
+static void
+testBookHangsBesideNext(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = g_strconcat(f->image, ".snapshots", NULL);
+    guint threads = countOf("/proc/self/task", "");
+    g_autoptr(GError) error = NULL;
+
+    hangNext("rename");
+    g_assert_false(virSnapshotBookWrite(path, f->image, "late", 1, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE);
+    g_clear_error(&error);
+    g_assert_true(virSnapshotBookWrite(path, f->image, "new", 60, &error));
+    virAssertNoError(error);
+
+    releaseStorage(threads);
+    assertBook(path, "new");
+    g_assert_cmpuint(countOf(f->dir, ".tmp"), ==, 0);
+}
+
 #define ADD(path, options, func)                                                         \
     g_test_add(path, Fixture, options, setUp, func, tearDown)
 
@@ -287,6 +414,9 @@ main(int argc, char **argv)
     g_test_add_func("/snapshots/book/good", testGoodBook);
     g_test_add_func("/snapshots/book/bad", testBadBooks);
     ADD("/snapshots/book/file", "compat=1.1", testBookFile);
+    ADD("/snapshots/book/storage-hangs", "compat=1.1", testBookHangs);
+    ADD("/snapshots/book/storage-hangs-beside-next", "compat=1.1",
+        testBookHangsBesideNext);
     ADD("/snapshots/none", "compat=1.1", testNone);
     ADD("/snapshots/many", "compat=1.1", testMany);
     ADD("/snapshots/many-old", "compat=0.10", testMany);
