@@ -140,13 +140,16 @@ linux_guest() {
     linux_why=$("$top_srcdir/tests/payload/linux/build" "$linux_dir" 2>&1)
 }
 
+# has_room FOLDER: one GiB. The memory of a container may have next to nothing.
+has_room() { [ "$(df --output=avail "$1" 2>/dev/null | tail -n 1)" -ge $((1 << 20)) ] 2>/dev/null; }
+
 # direct_dir: prints a fresh folder (removed at exit) on a file system with O_DIRECT, which
 # sanlock and cache=none need and a tmpfs of kernels before 6.6 has not. Memory comes first: at
 # io_timeout 1 a disk that is busy for a second is a dead one. TEST_DIRECT_DIR names another.
 direct_dir() {
     local base dir
     for base in "${TEST_DIRECT_DIR:-/dev/shm}" "$TEST_TMP" "$top_builddir" /var/tmp; do
-        [ -n "$base" ] && dir=$(mktemp -d "$base/lhd.XXXXXX" 2>/dev/null) || continue
+        has_room "$base" && dir=$(mktemp -d "$base/lhd.XXXXXX" 2>/dev/null) || continue
         if dd if=/dev/zero of="$dir/probe" bs=4096 count=1 oflag=direct 2>/dev/null; then
             rm -f "$dir/probe"
             echo "$dir" >>"$TEST_TMP/.dirs"

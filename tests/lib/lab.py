@@ -35,6 +35,8 @@ STRICT = os.environ.get("LEASEHOLD_TEST_STRICT") == "1"
 # Installed with leasehold-harness, the payload and its checker lie beside this file.
 PAYLOAD_DIR = os.environ.get("LEASEHOLD_PAYLOAD_DIR", os.path.join(TOP_BUILD, "tests/payload"))
 PAYLOAD = os.path.join(PAYLOAD_DIR, "payload.img")
+# What a folder must have left: the memory of a container may have next to nothing.
+ROOM = 1 << 30
 # The exit status of "try again later".
 TRY_AGAIN = 4
 PAYLOAD_CHECK = os.path.join(PAYLOAD_DIR, "payload-check")
@@ -232,6 +234,8 @@ class Lab:
 
     def _direct(self, base):
         try:
+            if shutil.disk_usage(base).free < ROOM:
+                return False
             self.path = tempfile.mkdtemp(prefix="lhd.", dir=base)
         except OSError:
             return False
