@@ -18,6 +18,7 @@ noinst_LTLIBRARIES += %D%/liblock_manager_core.la
 	%D%/plugin.h \
 	%D%/query.c \
 	%D%/resource.c \
+	%D%/shutdown.c \
 	%D%/state.c \
 	%D%/supervisor.c \
 	%D%/ticket.c \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * manager.c: life of an object: its parameters, its child, its end.
+ * manager.c: life of an object: its parameters, its child. Its end: shutdown.c.
  *
  * The plugin learns of the object as late as possible (PrepareChild or "pid"), when all that
  * it has to know is known; from then on uuid and name are fixed.
@@ -59,7 +59,7 @@ virLockManagerRef(virLockManager *man)
 }
 
 /* Frees the plugin's object, now or when the last renewal check returns. */
-static void
+void
 virLockManagerFreeObject(virLockManager *man)
 {
     gboolean now;
@@ -457,154 +457,4 @@ virLockManagerGetChild(virLockManager *man, GError **error)
                 "GetChild: the process of guest '%s' is not known yet (state %s)",
                 man->name ? man->name : "(no name yet)", virLockManagerStateName(state));
     return -1;
-}
-
-/* --- the end ------------------------------------------------------------------------------ */
-
-#define SHUTDOWN_POLL_USEC (5 * G_TIME_SPAN_MILLISECOND)
-
-static void
-virLockManagerSetStillHas(virLockManager *man, const char *holder, GError **error)
-{
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY,
-                "process %d of guest '%s' still has %s", (int)man->pid, man->name, holder);
-}
-
-/* Time that runs out during a question does not undo what the last answer said: @holder, or
- * NULL before the first. Takes @why. */
-static void
-virLockManagerShutdownFail(virLockManager *man, const char *holder, GError *why,
-                           GError **error)
-{
-    if (!holder || !g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT)) {
-        g_propagate_error(error, why);
-        return;
-    }
-    g_error_free(why);
-    virLockManagerSetStillHas(man, holder, error);
-}
-
-static gboolean
-virLockManagerShutdownPause(virLockManager *man, const virLockWait *wait,
-                            const char *holder, GError **error)
-{
-    if (g_cancellable_is_cancelled(wait->cancellable)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED,
-                    "the end of guest '%s' was not awaited: cancelled; it still has %s",
-                    man->name, holder);
-        return FALSE;
-    }
-    if (g_get_monotonic_time() + SHUTDOWN_POLL_USEC >= wait->deadlineUsec) {
-        virLockManagerSetStillHas(man, holder, error);
-        return FALSE;
-    }
-    g_usleep(SHUTDOWN_POLL_USEC);
-    return TRUE;
-}
-
-static char *
-virLockManagerLeaseNames(virLockManager *man, GPtrArray *leases)
-{
-    g_autoptr(GString) text = g_string_new(NULL);
-
-    for (guint i = 0; i < leases->len; i++) {
-        const virLockLease *lease = leases->pdata[i];
-        virLockManagerResource *resource = virLockManagerFindLease(man, lease->name);
-
-        g_string_append_printf(text, "%s%s%s", text->len ? ", " : "",
-                               lease->hold == VIR_LOCK_HOLD_BRIDGE ? "the bridge of "
-                                                                   : "",
-                               resource ? resource->label : lease->name);
-    }
-    return g_string_free(g_steal_pointer(&text), FALSE);
-}
-
-/* The child has nothing any more, says the backend. */
-static gboolean
-virLockManagerAwaitChildGone(virLockManager *man, const virLockWait *wait, GError **error)
-{
-    g_autofree char *names = NULL;
-
-    for (;;) {
-        g_autoptr(GPtrArray) leases = NULL;
-        GError *why = NULL;
-
-        if (!virLockManagerInquireDriver(man, &leases, wait, &why)) {
-            virLockManagerShutdownFail(man, names, why, error);
-            return FALSE;
-        }
-        if (leases->len == 0)
-            return TRUE;
-        g_free(names);
-        names = virLockManagerLeaseNames(man, leases);
-        if (!virLockManagerShutdownPause(man, wait, names, error))
-            return FALSE;
-    }
-}
-
-static gboolean
-virLockManagerIsOurs(virLockManager *man, const virLockOwner *owner)
-{
-    return owner->pid == man->pid && g_strcmp0(owner->guestUuid, man->uuid) == 0;
-}
-
-/* A backend may free a lease on storage a moment after it forgot the process. */
-static gboolean
-virLockManagerAwaitFree(virLockManager *man, const virLockDriverResource *resource,
-                        const virLockWait *wait, GError **error)
-{
-    const virLockDriver *driver = &man->plugin->driver;
-    gboolean ours = FALSE;
-
-    for (;;) {
-        GPtrArray *raw = NULL;
-        g_autoptr(GPtrArray) owners = NULL;
-        GError *why = NULL;
-
-        if (!driver->queryOwner(man->plugin->data, resource, &raw, wait, &why)) {
-            virLockManagerShutdownFail(man, ours ? resource->label : NULL, why, error);
-            return FALSE;
-        }
-        ours = FALSE;
-        owners = virLockManagerAdoptArray(raw, sizeof(virLockOwner),
-                                          (GDestroyNotify)virLockOwnerFree);
-        for (guint i = 0; i < owners->len; i++)
-            ours = ours || virLockManagerIsOurs(man, owners->pdata[i]);
-        if (!ours)
-            return TRUE;
-        if (!virLockManagerShutdownPause(man, wait, resource->label, error))
-            return FALSE;
-    }
-}
-
-static gboolean
-virLockManagerEnd(virLockManager *man, const virLockWait *wait, GError **error)
-{
-    g_autoptr(GPtrArray) held = virLockManagerSelect(man, virLockManagerIsHeld);
-
-    if (man->objectMade) {
-        if (man->pid > 0 && !virLockManagerAwaitChildGone(man, wait, error))
-            return FALSE;
-        virLockManagerFreeObject(man);
-    }
-    for (guint i = 0; man->plugin->driver.queryOwner && i < held->len; i++) {
-        const virLockDriverResource *resource = held->pdata[i];
-
-        /* who reads beside us can not be told from us */
-        if (resource->mode == VIR_LOCK_MODE_EXCLUSIVE &&
-            !virLockManagerAwaitFree(man, resource, wait, error))
-            return FALSE;
-    }
-    virLockManagerMark(man, held, VIR_LOCK_HOLD_NONE);
-    return TRUE;
-}
-
-gboolean
-virLockManagerShutdown(virLockManager *man, const virLockWait *wait, GError **error)
-{
-    virLockManagerCall call;
-
-    if (!virLockManagerCallBegin(&call, man, VIR_LOCK_CALL_SHUTDOWN, wait, error))
-        return FALSE;
-    return virLockManagerCallEnd(&call, virLockManagerEnd(man, &call.wait, error));
 }

@@ -138,6 +138,8 @@ gboolean virLockManagerRequireRun(virLockManager *man, const char *operation, GE
  * any more. */
 gboolean virLockManagerBorrowObject(virLockManager *man) G_GNUC_WARN_UNUSED_RESULT;
 void virLockManagerReturnObject(virLockManager *man);
+/** The plugin forgets it; when somebody has borrowed it, on its return. */
+void virLockManagerFreeObject(virLockManager *man);
 gboolean virLockManagerEnsureRun(virLockManager *man,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

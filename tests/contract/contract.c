@@ -521,6 +521,25 @@ testHolderKilled(void)
     contractEnd(&beta, "db");
 }
 
+/* A start that fails before it used anything: there is no record of it, or one of an earlier use.
+ * Its leases are seen free all the same. */
+static void
+testKilledBeforeUse(void)
+{
+    g_autofree char *key = contractKey();
+
+    for (guint round = 0; round < 8; round++) {
+        g_free(contractGuest(&alpha, "web", key, "rw"));
+        expectOk(agentAsk(&alpha, "acquire\tweb"));
+        if (round == 4)
+            expectOk(agentAsk(&alpha, "advance\tweb"));
+        contractEnd(&alpha, "web");
+        g_free(contractGuest(&beta, "db", key, "rw"));
+        expectOk(agentAsk(&beta, "acquire\tdb"));
+        contractEnd(&beta, "db");
+    }
+}
+
 /* The daemon that started the guest dies: the guest keeps its leases; a new daemon finds them. */
 static void
 testHostProcessKilled(void)
@@ -604,6 +623,7 @@ main(int argc, char **argv)
     g_test_add_func("/contract/hotplug", testHotplug);
     g_test_add_func("/contract/convert", testConvert);
     g_test_add_func("/contract/holder-killed", testHolderKilled);
+    g_test_add_func("/contract/killed-before-use", testKilledBeforeUse);
     g_test_add_func("/contract/host-process-killed", testHostProcessKilled);
     contractAddMigrate();
     rc = g_test_run();

@@ -4,6 +4,7 @@ lock_manager_TESTS = \
 	%D%/test-config \
 	%D%/test-lockfile \
 	%D%/test-plugin \
+	%D%/test-shutdown \
 	%D%/test-state \
 	%D%/test-supervised \
 	%D%/test-threads \
@@ -33,6 +34,8 @@ lock_manager_FAKE = %D%/fake.c %D%/fake.h tests/lib/vir_test.h
 %C%_test_lockfile_LDADD = $(lock_manager_TEST_LIBS)
 %C%_test_plugin_SOURCES = %D%/test-plugin.c $(lock_manager_FAKE)
 %C%_test_plugin_LDADD = $(lock_manager_TEST_LIBS)
+%C%_test_shutdown_SOURCES = %D%/test-shutdown.c $(lock_manager_FAKE)
+%C%_test_shutdown_LDADD = $(lock_manager_TEST_LIBS)
 %C%_test_state_SOURCES = %D%/test-state.c $(lock_manager_FAKE)
 %C%_test_state_LDADD = $(lock_manager_TEST_LIBS)
 %C%_test_supervised_SOURCES = %D%/test-supervised.c tests/lib/vir_test.h
