@@ -103,6 +103,9 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/domain/domain_usb.c \
 	%D%/domain/domain_xml.c \
 	%D%/domain/domain_xml.h \
+	%D%/domain/xml_node.c \
+	%D%/domain/xml_node.h \
+	%D%/domain/xml_parser.h \
 	%D%/image/image_chain.c \
 	%D%/image/image_chain.h \
 	%D%/image/image_files.c \
@@ -147,7 +150,20 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/snapshot/snapshot_revert.c \
 	%D%/snapshot/snapshot_write.c \
 	$(NULL)
-domain_lock_libdomain_lock_core_la_LIBADD = $(XML_LIBS) $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+domain_lock_libdomain_lock_core_la_LIBADD = $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+
+# libxml2 and what that brings along, for those who have text to parse.
+helper_LTLIBRARIES += helpers/leasehold-xml.la
+helpers_leasehold_xml_la_SOURCES = \
+	%D%/domain/xml_node.c \
+	%D%/domain/xml_node.h \
+	%D%/domain/xml_parser.c \
+	%D%/domain/xml_parser.h \
+	$(NULL)
+helpers_leasehold_xml_la_CFLAGS = $(AM_CFLAGS) $(XML_CFLAGS)
+helpers_leasehold_xml_la_LDFLAGS = \
+	$(AM_LDFLAGS) -module -avoid-version -shared -export-symbols-regex '^virXmlParserRun$$'
+helpers_leasehold_xml_la_LIBADD = common/libcommon.la $(XML_LIBS) $(GLIB_LIBS)
 
 # For third parties: the same code, with nothing but the public calls visible.
 lib_LTLIBRARIES += libdomain_lock.la

@@ -22,6 +22,7 @@ virDomainLockSpecFree(virDomainLockSpec *spec)
         return;
     g_free(spec->attach);
     g_free(spec->xml);
+    g_free(spec->packed);
     g_free(spec->name);
     g_free(spec->uuid);
     g_array_unref(spec->disks);
@@ -191,6 +192,7 @@ virDomainLockSpecFromJson(JsonObject *object, GError **error)
     }
     spec->attach = g_strdup(virDomainLockJsonString(object, "attach"));
     spec->xml = g_strdup(virDomainLockJsonString(object, "xml"));
+    spec->packed = g_strdup(virDomainLockJsonString(object, "packed"));
     spec->configPath = g_strdup(virDomainLockJsonString(object, "config"));
     spec->flags = (guint)virDomainLockJsonInt(object, "flags", 0);
     spec->owner.pid = virDomainLockJsonInt(object, "owner_pid", 0);

@@ -95,7 +95,8 @@ virDomainLockDefFromSpec(const virDomainLockSpec *spec, GError **error)
     };
 
     if (spec->xml)
-        return virDomainDefParseXML(spec->xml, -1, spec->flags, error);
+        return virDomainDefParseXML(spec->packed ? spec->packed : spec->xml, -1,
+                                    spec->flags, error);
     return virDomainDefFromCommand(&command, spec->flags, error);
 }
 

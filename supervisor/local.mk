@@ -98,5 +98,5 @@ helpers_leasehold_supervisor_LDADD = \
 	domain_lock/libdomain_lock_core.la \
 	lock_manager/liblock_manager_core.la \
 	common/libcommon.la \
-	$(JSON_LIBS) $(XML_LIBS) $(GIO_LIBS) $(GLIB_LIBS) \
+	$(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS) \
 	$(NULL)

@@ -150,6 +150,8 @@ virMainPrepare(virMain *self, GError **error)
                                                    virMainAttachGuest, self, error)
                     : virDomainLockStartPrepare(self->config, self->spec, virMainNewGuest,
                                                 self, error);
+    if (self->spec) /* it was needed once */
+        g_clear_pointer(&self->spec->packed, g_free);
     return self->obj != NULL;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "client.h"
 #include "domain_lock/describe.h"
+#include "domain_lock/domain/domain_def.h"
 #include "domain_lock/save/archive.h"
 
 #define CALL_MSEC 30000
@@ -14,7 +15,10 @@
 gboolean
 virDomainLockAttachDisk(virDomainLock *dom, const char *xml, guint flags, GError **error)
 {
-    return virDomainLockCall(dom, "AttachDisk", g_variant_new("(su)", xml, flags),
+    g_autofree char *packed = virDomainLockPackXML(xml);
+
+    return virDomainLockCall(dom, "AttachDisk",
+                             g_variant_new("(su)", packed ? packed : xml, flags),
                              CALL_DISK_MSEC, error);
 }
 
@@ -42,7 +46,10 @@ virDomainLockChangeMedia(virDomainLock *dom, const char *target, const char *pat
 gboolean
 virDomainLockAttachLease(virDomainLock *dom, const char *xml, guint flags, GError **error)
 {
-    return virDomainLockCall(dom, "AttachLease", g_variant_new("(su)", xml, flags),
+    g_autofree char *packed = virDomainLockPackXML(xml);
+
+    return virDomainLockCall(dom, "AttachLease",
+                             g_variant_new("(su)", packed ? packed : xml, flags),
                              CALL_DISK_MSEC, error);
 }
 

@@ -44,9 +44,9 @@ static const struct {
 };
 
 static gboolean
-virDefineMayChange(const xmlNode *node)
+virDefineMayChange(const virXmlNode *node)
 {
-    const char *name = (const char *)node->name;
+    const char *name = node->name;
     const char *parent = node->parent ? (const char *)node->parent->name : "";
 
     for (gsize i = 0; i < G_N_ELEMENTS(mayChange); i++) {
@@ -57,40 +57,36 @@ virDefineMayChange(const xmlNode *node)
     return FALSE;
 }
 
-static xmlNode *
-virDefineNext(xmlNode *node)
+static virXmlNode *
+virDefineNext(virXmlNode *node)
 {
-    while (node && (node->type != XML_ELEMENT_NODE || virDefineMayChange(node)))
+    while (node && (node->kind != VIR_XML_ELEMENT || virDefineMayChange(node)))
         node = node->next;
     return node;
 }
 
 /* An image may be a file here and a device there. */
 static gboolean
-virDefineAttributeMayChange(const xmlNode *node, const char *name)
+virDefineAttributeMayChange(const virXmlNode *node, const char *name)
 {
     static const char *const types[] = {"disk",    "interface", "serial",
                                         "console", "channel",   "parallel"};
 
     for (gsize i = 0; i < G_N_ELEMENTS(types); i++) {
-        if (g_str_equal((const char *)node->name, types[i]) && g_str_equal(name, "type"))
+        if (g_str_equal(node->name, types[i]) && g_str_equal(name, "type"))
             return TRUE;
     }
     return FALSE;
 }
 
 static gboolean
-virDefineHasAttributes(xmlNode *a, xmlNode *b)
+virDefineHasAttributes(virXmlNode *a, virXmlNode *b)
 {
-    for (xmlAttr *attr = a->properties; attr; attr = attr->next) {
-        xmlChar *mine = xmlGetProp(a, attr->name);
-        xmlChar *theirs = xmlGetProp(b, attr->name);
-        gboolean same = virDefineAttributeMayChange(a, (const char *)attr->name) ||
-                        (mine && theirs && xmlStrEqual(mine, theirs));
+    for (const virXmlAttr *attr = a->attributes; attr; attr = attr->next) {
+        const char *theirs = virXmlNodeGet(b, attr->name);
 
-        xmlFree(mine);
-        xmlFree(theirs);
-        if (!same)
+        if (!virDefineAttributeMayChange(a, attr->name) &&
+            (!theirs || !g_str_equal(attr->value, theirs)))
             return FALSE;
     }
     return TRUE;
@@ -98,31 +94,31 @@ virDefineHasAttributes(xmlNode *a, xmlNode *b)
 
 /* Text without what is only layout; of an element without children. */
 static char *
-virDefineText(const xmlNode *node)
+virDefineText(const virXmlNode *node)
 {
     GString *text = g_string_new(NULL);
 
-    for (const xmlNode *child = node->children; child; child = child->next) {
-        if (child->type == XML_TEXT_NODE || child->type == XML_CDATA_SECTION_NODE)
-            g_string_append(text, (const char *)child->content);
+    for (const virXmlNode *child = node->children; child; child = child->next) {
+        if (child->kind == VIR_XML_TEXT_NODE)
+            g_string_append(text, child->content);
     }
     return g_strstrip(g_string_free(text, FALSE));
 }
 
 /* The first element that differs, or NULL. */
-static const xmlNode *
-virDefineCompare(xmlNode *a, xmlNode *b)
+static const virXmlNode *
+virDefineCompare(virXmlNode *a, virXmlNode *b)
 {
     g_autofree char *mine = virDefineText(a);
     g_autofree char *theirs = virDefineText(b);
-    xmlNode *x = virDefineNext(a->children);
-    xmlNode *y = virDefineNext(b->children);
+    virXmlNode *x = virDefineNext(a->children);
+    virXmlNode *y = virDefineNext(b->children);
 
-    if (!xmlStrEqual(a->name, b->name) || !g_str_equal(mine, theirs) ||
+    if (!g_str_equal(a->name, b->name) || !g_str_equal(mine, theirs) ||
         !virDefineHasAttributes(a, b) || !virDefineHasAttributes(b, a))
         return b;
     while (x && y) {
-        const xmlNode *differs = virDefineCompare(x, y);
+        const virXmlNode *differs = virDefineCompare(x, y);
 
         if (differs)
             return differs;
@@ -137,19 +133,19 @@ virDefineCompare(xmlNode *a, xmlNode *b)
 static gboolean
 virDefineCheckSame(const char *old, const char *new, GError **error)
 {
-    g_autoptr(xmlDoc) before = virXmlParse(old, -1, error);
-    g_autoptr(xmlDoc) after = before ? virXmlParse(new, -1, error) : NULL;
-    const xmlNode *differs = NULL;
+    g_autoptr(virXmlNode) before = virXmlParse(old, -1, error);
+    g_autoptr(virXmlNode) after = before ? virXmlParse(new, -1, error) : NULL;
+    const virXmlNode *differs = NULL;
 
     if (!after)
         return FALSE;
-    differs = virDefineCompare(xmlDocGetRootElement(before), xmlDocGetRootElement(after));
+    differs = virDefineCompare(before, after);
     if (!differs)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "line %ld: <%s> is not as it was when the guest was saved, and the guest "
+                "line %u: <%s> is not as it was when the guest was saved, and the guest "
                 "would notice; start from what 'save-image show --xml' prints",
-                xmlGetLineNo(differs), (const char *)differs->name);
+                differs->line, differs->name);
     return FALSE;
 }
 

@@ -9,6 +9,7 @@
 #include "client.h"
 #include "common/fd.h"
 #include "common/spawn.h"
+#include "domain_lock/domain/domain_def.h"
 #include "domain_lock/spec.h"
 #include "domain_lock/step.h"
 #include <errno.h>
@@ -259,6 +260,19 @@ virStartListen(virStartClient *client, GError **error)
     return result == VIR_START_READY;
 }
 
+/* With the description parsed already. One that cannot be is the supervisor's business, too. */
+static JsonObject *
+virStartSpecToJson(const virDomainLockSpec *spec)
+{
+    JsonObject *object = virDomainLockSpecToJson(spec);
+    g_autofree char *packed =
+        spec->xml && !spec->attach ? virDomainLockPackXML(spec->xml) : NULL;
+
+    if (packed)
+        json_object_set_string_member(object, "packed", packed);
+    return object;
+}
+
 /* --- the public calls --------------------------------------------------------------- */
 
 virDomainLock *
@@ -279,7 +293,6 @@ virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
             ? wait->deadlineUsec
             : g_get_monotonic_time() + VIR_LOCK_WAIT_DEFAULT_SEC * G_USEC_PER_SEC;
     spec->busyUsec = wait ? wait->busyUsec : 0;
-    object = virDomainLockSpecToJson(spec);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
                     "cannot talk to a supervisor: %s", g_strerror(errno));
@@ -292,6 +305,8 @@ virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
     if (!virStartSpawn(spec, theirs, error))
         return NULL;
     virFdClose(g_steal_fd(&theirs));
+    /* the supervisor is being loaded meanwhile */
+    object = virStartSpecToJson(spec);
     if (!virStartSay(&client, object, error) || !virStartListen(&client, error))
         return NULL;
     return client.dom;

@@ -6,6 +6,11 @@
 #include "config.h"
 #include "domain_priv.h"
 
+#include <string.h>
+
+/* A longer description is not told twice. */
+#define PACK_MAX_SIZE (1024 * 1024)
+
 /* --- freeing: each struct is its strings and its lists -------------------------------------- */
 
 static void
@@ -164,7 +169,7 @@ virDomainDefFree(virDomainDef *def)
         g_ptr_array_unref(*virDomainListOf(def, i));
     g_clear_pointer(&def->balloon, virDomainBalloonFree);
     g_clear_pointer(&def->tpm, virDomainTpmFree);
-    g_clear_pointer(&def->doc, xmlFreeDoc);
+    g_clear_pointer(&def->xml, virXmlNodeFree);
     g_strfreev(def->foreignArgv);
     g_free(def->fingerprint);
     virDomainFreeStrings(def, virDomainDefStrings, G_N_ELEMENTS(virDomainDefStrings));
@@ -188,16 +193,25 @@ virDomainError(GError **error, const char *format, ...)
     return FALSE;
 }
 
+char *
+virDomainLockPackXML(const char *xml)
+{
+    g_autoptr(virXmlNode) root =
+        strlen(xml) <= PACK_MAX_SIZE ? virXmlParse(xml, -1, NULL) : NULL;
+
+    return root ? virXmlNodePack(root) : NULL;
+}
+
 virDomainDef *
 virDomainDefParseXML(const char *xml, gssize len, guint flags, GError **error)
 {
-    g_autoptr(xmlDoc) doc = virXmlParse(xml, len, error);
+    g_autoptr(virXmlNode) root = virXmlParse(xml, len, error);
     g_autoptr(virDomainDef) def = virDomainDefNew(flags);
 
-    if (!doc || !virDomainParseDomain(xmlDocGetRootElement(doc), def, error) ||
+    if (!root || !virDomainParseDomain(root, def, error) ||
         !virDomainCheck(def, error) || !virDomainAssignAddresses(def, error))
         return NULL;
-    def->doc = g_steal_pointer(&doc);
+    def->xml = g_steal_pointer(&root);
     return g_steal_pointer(&def);
 }
 

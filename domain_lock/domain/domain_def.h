@@ -113,6 +113,13 @@ gboolean virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable,
 GPtrArray *virDomainDefGetResources(const virDomainDef *def);
 
 /**
+ * virDomainLockPackXML: a description, or one element of it, in the form in which one of our
+ * programs hands it to another, so that only one needs libxml2; wherever XML is taken, it is,
+ * too. NULL: it is no XML, or too long to be worth it.
+ */
+char *virDomainLockPackXML(const char *xml) G_GNUC_WARN_UNUSED_RESULT;
+
+/**
  * virDomainDefFormatXML: the description as it is now, with all that it left open as it was
  * decided: read anew, on any host, it describes the same machine, with the same ids and
  * addresses, chains (after ReadChains) and names of nodes. UNSUPPORTED: a foreign command

@@ -50,11 +50,11 @@ virDomainCheckTargetIsFree(virDomainDef *def, const virDomainDisk *disk, GError 
 }
 
 static gboolean
-virDomainReadNewDisk(virDomainDef *def, xmlNode *root, GError **error)
+virDomainReadNewDisk(virDomainDef *def, virXmlNode *root, GError **error)
 {
     virDomainDisk *disk;
 
-    if (!g_str_equal((const char *)root->name, "disk") || root->ns)
+    if (!g_str_equal(root->name, "disk") || root->ns)
         return virXmlError(root, error, "the root element is not <disk>");
     if (!virDomainParseDisk(root, def, error))
         return FALSE;
@@ -68,21 +68,21 @@ virDomainReadNewDisk(virDomainDef *def, xmlNode *root, GError **error)
 const char *
 virDomainDefAddDisk(virDomainDef *def, const char *xml, GError **error)
 {
-    g_autoptr(xmlDoc) doc = NULL;
+    g_autoptr(virXmlNode) root = NULL;
     guint before = def->disks->len;
     virDomainDisk *disk;
 
     if (!virDomainCheckPlugs(def, error))
         return NULL;
-    doc = virXmlParse(xml, -1, error);
-    if (!doc)
+    root = virXmlParse(xml, -1, error);
+    if (!root)
         return NULL;
-    if (!virDomainReadNewDisk(def, xmlDocGetRootElement(doc), error)) {
+    if (!virDomainReadNewDisk(def, root, error)) {
         g_ptr_array_set_size(def->disks, (gint)before);
         return NULL;
     }
     disk = g_ptr_array_index(def->disks, before);
-    disk->dev.xml = virDomainLiveAdopt(def, xmlDocGetRootElement(doc));
+    disk->dev.xml = virDomainLiveAdopt(def, root);
     return disk->target;
 }
 

@@ -14,63 +14,56 @@
 /* --- editing ------------------------------------------------------------------------------ */
 
 static gboolean
-virLiveIs(const xmlNode *node, const char *name)
+virLiveIs(const virXmlNode *node, const char *name)
 {
-    return node->type == XML_ELEMENT_NODE && !node->ns &&
-           g_str_equal((const char *)node->name, name);
+    return node->kind == VIR_XML_ELEMENT && !node->ns &&
+           g_str_equal(node->name, name);
 }
 
-static xmlNode *
-virLiveFind(xmlNode *parent, const char *name)
+static virXmlNode *
+virLiveFind(virXmlNode *parent, const char *name)
 {
-    xmlNode *child = parent->children;
+    virXmlNode *child = parent->children;
 
     while (child && !virLiveIs(child, name))
         child = child->next;
     return child;
 }
 
-static xmlNode *
-virLiveAdd(xmlNode *parent, const char *name)
+static virXmlNode *
+virLiveAdd(virXmlNode *parent, const char *name)
 {
-    return xmlNewChild(parent, NULL, (const xmlChar *)name, NULL);
+    return virXmlNodeAdd(parent, name);
 }
 
-static xmlNode *
-virLiveFindOrAdd(xmlNode *parent, const char *name)
+static virXmlNode *
+virLiveFindOrAdd(virXmlNode *parent, const char *name)
 {
-    xmlNode *child = virLiveFind(parent, name);
+    virXmlNode *child = virLiveFind(parent, name);
 
     return child ? child : virLiveAdd(parent, name);
 }
 
 static void
-virLiveRemove(xmlNode *node)
+virLiveDrop(virXmlNode *parent, const char *name)
 {
-    xmlUnlinkNode(node);
-    xmlFreeNode(node);
-}
-
-static void
-virLiveDrop(xmlNode *parent, const char *name)
-{
-    xmlNode *child;
+    virXmlNode *child;
 
     while ((child = virLiveFind(parent, name)))
-        virLiveRemove(child);
+        virXmlNodeFree(child);
 }
 
 static void
-virLiveSet(xmlNode *node, const char *key, const char *value)
+virLiveSet(virXmlNode *node, const char *key, const char *value)
 {
-    xmlSetProp(node, (const xmlChar *)key, (const xmlChar *)value);
+    virXmlNodeSet(node, key, value);
 }
 
-static void virLiveSetf(xmlNode *node, const char *key, const char *format, ...)
+static void virLiveSetf(virXmlNode *node, const char *key, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
 static void
-virLiveSetf(xmlNode *node, const char *key, const char *format, ...)
+virLiveSetf(virXmlNode *node, const char *key, const char *format, ...)
 {
     g_autofree char *value = NULL;
     va_list args;
@@ -83,33 +76,33 @@ virLiveSetf(xmlNode *node, const char *key, const char *format, ...)
 
 /* The author's indentation would stand beside elements that have none. */
 static void
-virLiveStripBlanks(xmlNode *parent)
+virLiveStripBlanks(virXmlNode *parent)
 {
-    xmlNode *next = NULL;
+    virXmlNode *next = NULL;
 
-    if (!xmlFirstElementChild(parent))
+    if (!virXmlNodeFirstElement(parent))
         return;
-    for (xmlNode *child = parent->children; child; child = next) {
+    for (virXmlNode *child = parent->children; child; child = next) {
         next = child->next;
-        if (child->type == XML_ELEMENT_NODE)
+        if (child->kind == VIR_XML_ELEMENT)
             virLiveStripBlanks(child);
-        else if (xmlIsBlankNode(child))
-            virLiveRemove(child);
+        else if (virXmlNodeIsBlank(child))
+            virXmlNodeFree(child);
     }
 }
 
-static xmlNode *
+static virXmlNode *
 virLiveDevices(const virDomainDef *def)
 {
-    return virLiveFindOrAdd(xmlDocGetRootElement(def->doc), "devices");
+    return virLiveFindOrAdd(def->xml, "devices");
 }
 
 /* --- any device --------------------------------------------------------------------------- */
 
 static void
-virLiveAddress(xmlNode *xml, const virDomainAddress *a)
+virLiveAddress(virXmlNode *xml, const virDomainAddress *a)
 {
-    xmlNode *node;
+    virXmlNode *node;
 
     if (a->type == VIR_DOMAIN_ADDRESS_NONE)
         return;
@@ -167,16 +160,16 @@ virLiveDevice(const virDomainDevice *dev)
 /* --- disks -------------------------------------------------------------------------------- */
 
 static void
-virLiveSource(xmlNode *node, const char *path, gboolean isBlock)
+virLiveSource(virXmlNode *node, const char *path, gboolean isBlock)
 {
     virLiveSet(node, isBlock ? "dev" : "file", path);
 }
 
 /* Nested as the chain is; the empty one at its end says that there is no more. */
 static void
-virLiveBacking(xmlNode *xml, const virImageChain *chain)
+virLiveBacking(virXmlNode *xml, const virImageChain *chain)
 {
-    xmlNode *node = virLiveAdd(xml, "backingStore");
+    virXmlNode *node = virLiveAdd(xml, "backingStore");
 
     for (guint i = 1; i < chain->images->len; i++) {
         const virImage *image = g_ptr_array_index(chain->images, i);
@@ -192,7 +185,7 @@ virLiveBacking(xmlNode *xml, const virImageChain *chain)
 static void
 virLiveDisk(const virDomainDisk *disk)
 {
-    xmlNode *xml = disk->dev.xml, *driver, *source;
+    virXmlNode *xml = disk->dev.xml, *driver, *source;
 
     virLiveSet(xml, "type", disk->isBlock ? "block" : "file");
     driver = virLiveFindOrAdd(xml, "driver");
@@ -214,34 +207,33 @@ virLiveDisk(const virDomainDisk *disk)
     virLiveDevice(&disk->dev);
 }
 
-xmlNode *
-virDomainLiveAdopt(virDomainDef *def, const xmlNode *element)
+virXmlNode *
+virDomainLiveAdopt(virDomainDef *def, const virXmlNode *element)
 {
-    xmlNode *devices = virLiveDevices(def), *last = NULL;
-    xmlNode *copy = xmlDocCopyNode((xmlNode *)element, def->doc, 1);
+    virXmlNode *devices = virLiveDevices(def), *last = NULL;
+    virXmlNode *copy = virXmlNodeCopy(element);
 
-    for (xmlNode *child = devices->children; child; child = child->next)
-        if (virLiveIs(child, (const char *)element->name))
+    for (virXmlNode *child = devices->children; child; child = child->next)
+        if (virLiveIs(child, element->name))
             last = child;
     virLiveStripBlanks(copy);
     if (last)
-        xmlAddNextSibling(last, copy);
+        virXmlNodeInsertAfter(last, copy);
     else
-        xmlAddChild(devices, copy);
+        virXmlNodeAppend(devices, copy);
     return copy;
 }
 
 void
-virDomainLiveForget(xmlNode **element)
+virDomainLiveForget(virXmlNode **element)
 {
-    virLiveRemove(*element);
-    *element = NULL;
+    g_clear_pointer(element, virXmlNodeFree);
 }
 
 /* --- what was implied ----------------------------------------------------------------------- */
 
 static void
-virLiveController(xmlNode *devices, virDomainController *controller)
+virLiveController(virXmlNode *devices, virDomainController *controller)
 {
     if (!controller->dev.xml) {
         controller->dev.xml = virLiveAdd(devices, "controller");
@@ -254,7 +246,7 @@ virLiveController(xmlNode *devices, virDomainController *controller)
 }
 
 static void
-virLiveVideo(xmlNode *devices, virDomainVideo *video)
+virLiveVideo(virXmlNode *devices, virDomainVideo *video)
 {
     if (!video->dev.xml) {
         video->dev.xml = virLiveAdd(devices, "video");
@@ -264,7 +256,7 @@ virLiveVideo(xmlNode *devices, virDomainVideo *video)
 }
 
 static void
-virLiveBalloon(xmlNode *devices, virDomainBalloon *balloon)
+virLiveBalloon(virXmlNode *devices, virDomainBalloon *balloon)
 {
     if (!balloon->dev.xml) {
         balloon->dev.xml = virLiveAdd(devices, "memballoon");
@@ -289,14 +281,14 @@ virLiveHasBootOrder(const virDomainDef *def)
 static void
 virLiveMachine(const virDomainDef *def)
 {
-    xmlNode *root = xmlDocGetRootElement(def->doc), *uuid = virLiveFind(root, "uuid");
-    xmlNode *os = virLiveFindOrAdd(root, "os"), *type = virLiveFindOrAdd(os, "type");
+    virXmlNode *root = def->xml, *uuid = virLiveFind(root, "uuid");
+    virXmlNode *os = virLiveFindOrAdd(root, "os"), *type = virLiveFindOrAdd(os, "type");
 
     if (!uuid) {
-        uuid = xmlNewDocNode(def->doc, NULL, (const xmlChar *)"uuid", NULL);
-        xmlAddNextSibling(virLiveFind(root, "name"), uuid);
+        uuid = virXmlNodeNew(VIR_XML_ELEMENT, "uuid");
+        virXmlNodeInsertAfter(virLiveFind(root, "name"), uuid);
     }
-    xmlNodeSetContent(uuid, (const xmlChar *)def->uuid);
+    virXmlNodeSetText(uuid, def->uuid);
     virLiveSet(type, "machine", def->os.machine);
     if (virLiveHasBootOrder(def))
         virLiveDrop(os, "boot");
@@ -305,7 +297,7 @@ virLiveMachine(const virDomainDef *def)
 static void
 virLiveUpdate(const virDomainDef *def)
 {
-    xmlNode *devices = virLiveDevices(def);
+    virXmlNode *devices = virLiveDevices(def);
     GPtrArray *const stated[] = {def->nics,   def->chars, def->inputs,   def->hubs,
                                  def->sounds, def->rngs,  def->watchdogs};
 
@@ -325,8 +317,7 @@ virLiveUpdate(const virDomainDef *def)
 char *
 virDomainDefFormatXML(virDomainDef *def, GError **error)
 {
-    xmlBuffer *buffer;
-    char *text;
+    g_autofree char *text = NULL;
 
     if (def->foreign) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
@@ -335,13 +326,10 @@ virDomainDefFormatXML(virDomainDef *def, GError **error)
                     def->name);
         return NULL;
     }
-    virLiveStripBlanks(xmlDocGetRootElement(def->doc));
+    virLiveStripBlanks(def->xml);
     virLiveUpdate(def);
-    buffer = xmlBufferCreate();
-    xmlNodeDump(buffer, def->doc, xmlDocGetRootElement(def->doc), 0, 1);
-    text = g_strconcat((const char *)xmlBufferContent(buffer), "\n", NULL);
-    xmlBufferFree(buffer);
-    return text;
+    text = virXmlNodeFormat(def->xml);
+    return g_strconcat(text, "\n", NULL);
 }
 
 void

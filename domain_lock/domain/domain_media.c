@@ -136,11 +136,11 @@ virDomainLeaseIs(const virDomainLease *lease, const char *lockspace, const char 
 }
 
 static gboolean
-virDomainReadNewLease(virDomainDef *def, xmlNode *root, GError **error)
+virDomainReadNewLease(virDomainDef *def, virXmlNode *root, GError **error)
 {
     const virDomainLease *lease;
 
-    if (!g_str_equal((const char *)root->name, "lease") || root->ns)
+    if (!g_str_equal(root->name, "lease") || root->ns)
         return virXmlError(root, error, "the root element is not <lease>");
     if (!virDomainParseLease(root, def, error) || !virDomainCheckLeases(def, error))
         return FALSE;
@@ -156,21 +156,21 @@ virDomainReadNewLease(virDomainDef *def, xmlNode *root, GError **error)
 virDomainResource *
 virDomainDefAddLease(virDomainDef *def, const char *xml, GError **error)
 {
-    g_autoptr(xmlDoc) doc = NULL;
+    g_autoptr(virXmlNode) root = NULL;
     guint before = def->leases->len;
     virDomainLease *lease;
 
     if (!virDomainCheckPlugs(def, error))
         return NULL;
-    doc = virXmlParse(xml, -1, error);
-    if (!doc)
+    root = virXmlParse(xml, -1, error);
+    if (!root)
         return NULL;
-    if (!virDomainReadNewLease(def, xmlDocGetRootElement(doc), error)) {
+    if (!virDomainReadNewLease(def, root, error)) {
         g_ptr_array_set_size(def->leases, (gint)before);
         return NULL;
     }
     lease = g_ptr_array_index(def->leases, before);
-    lease->xml = virDomainLiveAdopt(def, xmlDocGetRootElement(doc));
+    lease->xml = virDomainLiveAdopt(def, root);
     return virDomainAddLease(def, lease);
 }
 

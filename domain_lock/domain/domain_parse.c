@@ -16,7 +16,7 @@ static const char *const virDomainPoweroffActions[] = {"destroy", "restart", "pr
 static const char *const virDomainLockfailures[] = {"pause", "poweroff", "restart", NULL};
 
 gboolean
-virDomainParseSize(xmlNode *node, const char *text, const char *unit, guint64 *bytes,
+virDomainParseSize(virXmlNode *node, const char *text, const char *unit, guint64 *bytes,
                    GError **error)
 {
     static const struct {
@@ -58,7 +58,7 @@ typedef struct _virDomainSize {
 } virDomainSize;
 
 static gboolean
-virDomainReadSize(xmlNode *node, guint64 *bytes, GError **error)
+virDomainReadSize(virXmlNode *node, guint64 *bytes, GError **error)
 {
     static const virXmlRule rules[] = {
         {"@unit", VIR_XML_STRING, offsetof(virDomainSize, unit)},
@@ -76,19 +76,19 @@ virDomainReadSize(xmlNode *node, guint64 *bytes, GError **error)
 }
 
 static gboolean
-virDomainParseMemory(xmlNode *node, gpointer def, GError **error)
+virDomainParseMemory(virXmlNode *node, gpointer def, GError **error)
 {
     return virDomainReadSize(node, &((virDomainDef *)def)->memory.bytes, error);
 }
 
 static gboolean
-virDomainParseCurrentMemory(xmlNode *node, gpointer def, GError **error)
+virDomainParseCurrentMemory(virXmlNode *node, gpointer def, GError **error)
 {
     return virDomainReadSize(node, &((virDomainDef *)def)->memory.currentBytes, error);
 }
 
 static gboolean
-virDomainParseHugepage(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseHugepage(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const virXmlRule rules[] = {
         {"@size", VIR_XML_STRING, offsetof(virDomainSize, text), VIR_XML_REQUIRED},
@@ -107,7 +107,7 @@ virDomainParseHugepage(xmlNode *node, gpointer opaque, GError **error)
 }
 
 static gboolean
-virDomainParseHugepages(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseHugepages(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const virXmlRule rules[] = {
         {"page", VIR_XML_FUNC, .func = virDomainParseHugepage},
@@ -119,7 +119,7 @@ virDomainParseHugepages(xmlNode *node, gpointer opaque, GError **error)
 }
 
 static gboolean
-virDomainParseMemoryBacking(xmlNode *node, gpointer def, GError **error)
+virDomainParseMemoryBacking(virXmlNode *node, gpointer def, GError **error)
 {
     static const char *const types[] = {"anonymous", "file", "memfd", NULL};
     static const char *const modes[] = {"shared", "private", NULL};
@@ -150,7 +150,7 @@ virDomainParseMemoryBacking(xmlNode *node, gpointer def, GError **error)
 }
 
 static gboolean
-virDomainParseVcpu(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseVcpu(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const char *const placements[] = {"static", NULL};
     static const virXmlRule rules[] = {
@@ -164,7 +164,7 @@ virDomainParseVcpu(xmlNode *node, gpointer opaque, GError **error)
 }
 
 static gboolean
-virDomainParseGenid(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseGenid(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const virXmlRule rules[] = {{"", VIR_XML_STRING, OFF(genid)}, {NULL}};
 
@@ -173,7 +173,7 @@ virDomainParseGenid(xmlNode *node, gpointer opaque, GError **error)
 }
 
 gboolean
-virDomainParseLease(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseLease(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const virXmlRule target[] = {
         {"@path", VIR_XML_STRING, offsetof(virDomainLease, path)},
@@ -196,7 +196,7 @@ virDomainParseLease(xmlNode *node, gpointer opaque, GError **error)
 /* --- power management, qemu:commandline ----------------------------------------------------- */
 
 static gboolean
-virDomainParsePm(xmlNode *node, gpointer def, GError **error)
+virDomainParsePm(virXmlNode *node, gpointer def, GError **error)
 {
     static const virXmlRule mem[] = {{"@enabled", VIR_XML_BOOL, OFF(suspendToMem)},
                                      {NULL}};
@@ -212,7 +212,7 @@ virDomainParsePm(xmlNode *node, gpointer def, GError **error)
 }
 
 static gboolean
-virDomainParseQemuArg(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseQemuArg(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const virXmlRule rules[] = {{"@value", VIR_XML_TEXT, 0, VIR_XML_REQUIRED},
                                        {NULL}};
@@ -227,7 +227,7 @@ virDomainParseQemuArg(xmlNode *node, gpointer opaque, GError **error)
 }
 
 static gboolean
-virDomainParseQemuEnv(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseQemuEnv(virXmlNode *node, gpointer opaque, GError **error)
 {
     struct {
         char *name, *value;
@@ -250,7 +250,7 @@ virDomainParseQemuEnv(xmlNode *node, gpointer opaque, GError **error)
 }
 
 static gboolean
-virDomainParseQemuCommandline(xmlNode *node, gpointer def, GError **error)
+virDomainParseQemuCommandline(virXmlNode *node, gpointer def, GError **error)
 {
     static const virXmlRule rules[] = {
         {"qemu:arg", VIR_XML_FUNC, 0, VIR_XML_MANY, .func = virDomainParseQemuArg},
@@ -264,7 +264,7 @@ virDomainParseQemuCommandline(xmlNode *node, gpointer def, GError **error)
 /* --- devices ------------------------------------------------------------------------------------ */
 
 static gboolean
-virDomainParseDevices(xmlNode *node, gpointer def, GError **error)
+virDomainParseDevices(virXmlNode *node, gpointer def, GError **error)
 {
 #define DEVICE(name, parser)                                                             \
     {                                                                                    \
@@ -309,7 +309,7 @@ virDomainParseDevices(xmlNode *node, gpointer def, GError **error)
 }
 
 static gboolean
-virDomainParseIothreads(xmlNode *node, gpointer def, GError **error)
+virDomainParseIothreads(virXmlNode *node, gpointer def, GError **error)
 {
     static const virXmlRule rules[] = {
         {"", VIR_XML_UINT, OFF(iothreads), VIR_XML_REQUIRED, .max = 128},
@@ -323,7 +323,7 @@ virDomainParseIothreads(xmlNode *node, gpointer def, GError **error)
     "it is not applied here; limit the guest's process with systemd or remove it"
 
 gboolean
-virDomainParseDomain(xmlNode *root, virDomainDef *def, GError **error)
+virDomainParseDomain(virXmlNode *root, virDomainDef *def, GError **error)
 {
 #define CHILD(name, parser)                                                              \
     {                                                                                    \
@@ -368,7 +368,7 @@ virDomainParseDomain(xmlNode *root, virDomainDef *def, GError **error)
     };
 #undef CHILD
 
-    if (!g_str_equal((const char *)root->name, "domain") || root->ns)
+    if (!g_str_equal(root->name, "domain") || root->ns)
         return virXmlError(root, error, "the root element is not <domain>");
     return virXmlRead(root, rules, def, error);
 }

@@ -17,7 +17,7 @@ typedef struct _virDomainAddressText {
 } virDomainAddressText;
 
 static gboolean
-virDomainAddressTake(xmlNode *node, const virDomainAddressText *text,
+virDomainAddressTake(virXmlNode *node, const virDomainAddressText *text,
                      virDomainAddress *address, GError **error)
 {
     static const struct {
@@ -54,7 +54,7 @@ virDomainAddressTake(xmlNode *node, const virDomainAddressText *text,
 
 /* port is a number for virtio-serial and "1.2" for USB behind a hub */
 static gboolean
-virDomainAddressPort(xmlNode *node, virDomainAddressText *text, GError **error)
+virDomainAddressPort(virXmlNode *node, virDomainAddressText *text, GError **error)
 {
     if (!text->usbPort || g_str_equal(text->type, "usb")) {
         if (text->usbPort &&
@@ -68,7 +68,7 @@ virDomainAddressPort(xmlNode *node, virDomainAddressText *text, GError **error)
 }
 
 gboolean
-virDomainParseAddress(xmlNode *node, gpointer dev, GError **error)
+virDomainParseAddress(virXmlNode *node, gpointer dev, GError **error)
 {
 #define A(member) offsetof(virDomainAddressText, member)
     static const virXmlRule rules[] = {
@@ -99,16 +99,16 @@ virDomainParseAddress(xmlNode *node, gpointer dev, GError **error)
 }
 
 void
-virDomainDeviceIs(virDomainDevice *dev, xmlNode *node)
+virDomainDeviceIs(virDomainDevice *dev, virXmlNode *node)
 {
-    dev->line = xmlGetLineNo(node);
+    dev->line = node->line;
     dev->xml = node;
 }
 
 /* Names that begin with "ua-" are the user's; others are what libvirt made up for a running
  * guest, and we make up the same. */
 gboolean
-virDomainParseAlias(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseAlias(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const virXmlRule rules[] = {{"@name", VIR_XML_STRING, 0, VIR_XML_REQUIRED},
                                        {NULL}};
@@ -128,7 +128,7 @@ virDomainParseAlias(xmlNode *node, gpointer opaque, GError **error)
 }
 
 gboolean
-virDomainParseBootOrder(xmlNode *node, gpointer dev, GError **error)
+virDomainParseBootOrder(virXmlNode *node, gpointer dev, GError **error)
 {
     static const virXmlRule rules[] = {
         {"@order", VIR_XML_UINT, offsetof(virDomainDevice, bootOrder), VIR_XML_REQUIRED,
@@ -146,7 +146,7 @@ virDomainParseBootOrder(xmlNode *node, gpointer dev, GError **error)
 /* --- <controller> ---------------------------------------------------------------------------- */
 
 gboolean
-virDomainParseController(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseController(virXmlNode *node, gpointer opaque, GError **error)
 {
 #define C(member) offsetof(virDomainController, member)
     static const char *const types[] = {"pci", "scsi", "sata",          "ide",
@@ -202,25 +202,24 @@ virDomainParseController(xmlNode *node, gpointer opaque, GError **error)
 #define NET_NOT_APPLIED "it is not applied here; set it up on the bridge"
 
 static gboolean
-virDomainCheckInterfaceType(xmlNode *node, GError **error)
+virDomainCheckInterfaceType(virXmlNode *node, GError **error)
 {
-    xmlChar *type = xmlGetNoNsProp(node, (const xmlChar *)"type");
+    const char *type = virXmlNodeGet(node, "type");
     gboolean ok = TRUE;
 
-    if (type && g_str_equal((const char *)type, "network"))
+    if (type && g_str_equal(type, "network"))
         ok = virXmlError(node, error,
                          "type 'network' is libvirt's own network; " WAY_OUT_NET);
-    else if (type && g_str_equal((const char *)type, "direct"))
+    else if (type && g_str_equal(type, "direct"))
         ok = virXmlError(node, error,
                          "type 'direct' (macvtap) is not supported; " WAY_OUT_NET);
-    else if (type && g_str_equal((const char *)type, "hostdev"))
+    else if (type && g_str_equal(type, "hostdev"))
         ok = virXmlError(node, error, "devices of the host are not supported");
-    xmlFree(type);
     return ok;
 }
 
 gboolean
-virDomainParseInterface(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseInterface(virXmlNode *node, gpointer opaque, GError **error)
 {
 #define N(member) offsetof(virDomainNic, member)
     static const char *const types[] = {"user", "bridge", "ethernet", NULL};
@@ -300,7 +299,7 @@ virDomainParseInterface(xmlNode *node, gpointer opaque, GError **error)
     "127.0.0.1"
 
 static gboolean
-virDomainParseListen(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseListen(virXmlNode *node, gpointer opaque, GError **error)
 {
 #define GFX(member) offsetof(virDomainGraphics, member)
     static const char *const types[] = {"address", "socket", "none", NULL};
@@ -316,7 +315,7 @@ virDomainParseListen(xmlNode *node, gpointer opaque, GError **error)
 
 /* -1 is libvirt's word for "none yet". */
 static gboolean
-virDomainGraphicsPort(xmlNode *node, virDomainGraphics *graphics, GError **error)
+virDomainGraphicsPort(virXmlNode *node, virDomainGraphics *graphics, GError **error)
 {
     if (graphics->portText && !g_str_equal(graphics->portText, "-1")) {
         if (!virXmlParseNumber(graphics->portText, 65535, &graphics->port) ||
@@ -330,7 +329,7 @@ virDomainGraphicsPort(xmlNode *node, virDomainGraphics *graphics, GError **error
 }
 
 gboolean
-virDomainParseGraphics(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseGraphics(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const char *const types[] = {"vnc", "spice", NULL};
     static const char *const policies[] = {"allow-exclusive", "force-shared", "ignore",
@@ -392,7 +391,7 @@ virDomainParseGraphics(xmlNode *node, gpointer opaque, GError **error)
     virDomainGraphics *graphics = g_new0(virDomainGraphics, 1);
 
     g_ptr_array_add(((virDomainDef *)opaque)->graphics, graphics);
-    graphics->line = xmlGetLineNo(node);
+    graphics->line = node->line;
     if (!virXmlRead(node, rules, graphics, error))
         return FALSE;
     if (!graphics->listen)
@@ -401,7 +400,7 @@ virDomainParseGraphics(xmlNode *node, gpointer opaque, GError **error)
 }
 
 gboolean
-virDomainParseVideo(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseVideo(virXmlNode *node, gpointer opaque, GError **error)
 {
 #define V(member) offsetof(virDomainVideo, member)
     static const char *const models[] = {"vga",   "cirrus", "qxl",  "virtio",

@@ -22,7 +22,7 @@ typedef struct _virDomainSource {
 
 /* <source file='...'/> or <source dev='...'/>, of a disk and of a backing store. */
 static gboolean
-virDomainReadSource(xmlNode *node, char **path, guint64 *index, GError **error)
+virDomainReadSource(virXmlNode *node, char **path, guint64 *index, GError **error)
 {
     static const char *const startups[] = {"mandatory", NULL};
     static const virXmlRule rules[] = {
@@ -62,7 +62,7 @@ virDomainReadSource(xmlNode *node, char **path, guint64 *index, GError **error)
 }
 
 static gboolean
-virDomainParseDiskSource(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseDiskSource(virXmlNode *node, gpointer opaque, GError **error)
 {
     virDomainDisk *disk = opaque;
 
@@ -74,11 +74,11 @@ virDomainParseDiskSource(xmlNode *node, gpointer opaque, GError **error)
 typedef struct _virDomainBackingNode {
     char *type, *path, *format;
     guint64 index;
-    xmlNode *below;
+    virXmlNode *below;
 } virDomainBackingNode;
 
 static gboolean
-virDomainParseBackingSource(xmlNode *node, gpointer backing, GError **error)
+virDomainParseBackingSource(virXmlNode *node, gpointer backing, GError **error)
 {
     guint64 index = 0; /* libvirt has it at <backingStore> itself */
 
@@ -87,14 +87,14 @@ virDomainParseBackingSource(xmlNode *node, gpointer backing, GError **error)
 }
 
 static gboolean
-virDomainParseBackingBelow(xmlNode *node, gpointer backing, GError **error)
+virDomainParseBackingBelow(virXmlNode *node, gpointer backing, GError **error)
 {
     ((virDomainBackingNode *)backing)->below = node;
     return TRUE;
 }
 
 static gboolean
-virDomainReadBackingNode(xmlNode *node, virDomainBackingNode *backing, GError **error)
+virDomainReadBackingNode(virXmlNode *node, virDomainBackingNode *backing, GError **error)
 {
     static const virXmlRule format[] = {
         {"@type", VIR_XML_STRING, offsetof(virDomainBackingNode, format),
@@ -122,7 +122,7 @@ virDomainReadBackingNode(xmlNode *node, virDomainBackingNode *backing, GError **
 
 /* Nested as the chain is; an empty one says that the chain ends there. */
 static gboolean
-virDomainParseBackingStore(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseBackingStore(virXmlNode *node, gpointer opaque, GError **error)
 {
     virDomainDisk *disk = opaque;
 
@@ -153,7 +153,7 @@ virDomainParseBackingStore(xmlNode *node, gpointer opaque, GError **error)
 /* --- <driver>, <target>, ... --------------------------------------------------------------- */
 
 static gboolean
-virDomainParseDiskDriver(xmlNode *node, gpointer disk, GError **error)
+virDomainParseDiskDriver(virXmlNode *node, gpointer disk, GError **error)
 {
     static const char *const names[] = {"qemu", NULL};
     static const char *const caches[] = {
@@ -187,7 +187,7 @@ virDomainParseDiskDriver(xmlNode *node, gpointer disk, GError **error)
 }
 
 static gboolean
-virDomainParseDiskTarget(xmlNode *node, gpointer disk, GError **error)
+virDomainParseDiskTarget(virXmlNode *node, gpointer disk, GError **error)
 {
     static const char *const buses[] = {"virtio", "scsi", "sata", "ide",
                                         "usb",    "fdc",  NULL};
@@ -205,7 +205,7 @@ virDomainParseDiskTarget(xmlNode *node, gpointer disk, GError **error)
 }
 
 static gboolean
-virDomainParseDiskBlockio(xmlNode *node, gpointer disk, GError **error)
+virDomainParseDiskBlockio(virXmlNode *node, gpointer disk, GError **error)
 {
     static const virXmlRule rules[] = {
         {"@logical_block_size", VIR_XML_UINT, OFF(logicalBlock), .max = 32768},
@@ -218,7 +218,7 @@ virDomainParseDiskBlockio(xmlNode *node, gpointer disk, GError **error)
 }
 
 static gboolean
-virDomainReadDisk(xmlNode *node, virDomainDisk *disk, GError **error)
+virDomainReadDisk(virXmlNode *node, virDomainDisk *disk, GError **error)
 {
     static const char *const devices[] = {"disk", "cdrom", "floppy", NULL};
     static const char *const models[] = {"virtio", "virtio-transitional",
@@ -264,20 +264,19 @@ virDomainBackingFree(virDomainBacking *backing)
 }
 
 gboolean
-virDomainParseDisk(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseDisk(virXmlNode *node, gpointer opaque, GError **error)
 {
     virDomainDisk *disk = g_new0(virDomainDisk, 1);
-    xmlChar *type = xmlGetNoNsProp(node, (const xmlChar *)"type");
+    const char *type = virXmlNodeGet(node, "type");
     gboolean known;
 
     g_ptr_array_add(((virDomainDef *)opaque)->disks, disk);
     virDomainDeviceIs(&disk->dev, node);
     disk->backing = g_ptr_array_new_with_free_func((GDestroyNotify)virDomainBackingFree);
-    known = !type || g_strv_contains(virDomainImageTypes, (const char *)type);
+    known = !type || g_strv_contains(virDomainImageTypes, type);
     if (!known) /* before anything in it can be the complaint */
         virXmlError(node, error, "disk type '%s' is not supported: " FILES_ONLY,
-                    (const char *)type);
-    xmlFree(type);
+                    type);
     return known && virDomainReadDisk(node, disk, error);
 }
 

@@ -12,7 +12,7 @@
 /* --- <os> -------------------------------------------------------------------------------- */
 
 static gboolean
-virDomainParseBootDev(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseBootDev(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const char *const devices[] = {"hd", "cdrom", "network", "fd", NULL};
     static const virXmlRule rules[] = {
@@ -30,7 +30,7 @@ virDomainParseBootDev(xmlNode *node, gpointer opaque, GError **error)
 }
 
 static gboolean
-virDomainParseFirmwareFeature(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseFirmwareFeature(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const char *const names[] = {"secure-boot", "enrolled-keys", NULL};
     struct {
@@ -54,7 +54,7 @@ virDomainParseFirmwareFeature(xmlNode *node, gpointer opaque, GError **error)
 }
 
 static gboolean
-virDomainParseBios(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseBios(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const virXmlRule rules[] = {
         {"@useserial", VIR_XML_BOOL, OFF(os.biosSerial)},
@@ -66,7 +66,7 @@ virDomainParseBios(xmlNode *node, gpointer opaque, GError **error)
 }
 
 gboolean
-virDomainParseOs(xmlNode *node, gpointer def, GError **error)
+virDomainParseOs(virXmlNode *node, gpointer def, GError **error)
 {
     static const char *const hvm[] = {"hvm", NULL};
     static const char *const archs[] = {"x86_64", "i686", NULL};
@@ -131,7 +131,7 @@ virDomainParseOs(xmlNode *node, gpointer def, GError **error)
 
 /* One table of SMBIOS: <entry name='manufacturer'>x</entry> ... to "type=1,manufacturer=x". */
 static gboolean
-virDomainReadSmbiosTable(xmlNode *node, const char *type, const char *const *names,
+virDomainReadSmbiosTable(virXmlNode *node, const char *type, const char *const *names,
                          GPtrArray *tables, GError **error)
 {
     g_autoptr(GString) table = g_string_new(type);
@@ -144,14 +144,14 @@ virDomainReadSmbiosTable(xmlNode *node, const char *type, const char *const *nam
         {NULL},
     };
 
-    for (xmlNode *child = node->children; child; child = child->next) {
+    for (virXmlNode *child = node->children; child; child = child->next) {
         g_auto(GStrv) parts = NULL;
         g_autofree char *escaped = NULL;
         gboolean ok;
 
-        if (child->type != XML_ELEMENT_NODE)
+        if (child->kind != VIR_XML_ELEMENT)
             continue;
-        if (!g_str_equal((const char *)child->name, "entry"))
+        if (!g_str_equal(child->name, "entry"))
             return virXmlError(child, error, "this element is not supported here");
         memset(&entry, 0, sizeof(entry));
         ok = virXmlRead(child, rules, &entry, error);
@@ -169,7 +169,7 @@ virDomainReadSmbiosTable(xmlNode *node, const char *type, const char *const *nam
 }
 
 static gboolean
-virDomainParseSmbiosBios(xmlNode *node, gpointer def, GError **error)
+virDomainParseSmbiosBios(virXmlNode *node, gpointer def, GError **error)
 {
     static const char *const names[] = {"vendor", "version", "date", "release", NULL};
 
@@ -178,7 +178,7 @@ virDomainParseSmbiosBios(xmlNode *node, gpointer def, GError **error)
 }
 
 static gboolean
-virDomainParseSmbiosSystem(xmlNode *node, gpointer def, GError **error)
+virDomainParseSmbiosSystem(virXmlNode *node, gpointer def, GError **error)
 {
     static const char *const names[] = {"manufacturer", "product", "version", "serial",
                                         "uuid",         "sku",     "family",  NULL};
@@ -188,7 +188,7 @@ virDomainParseSmbiosSystem(xmlNode *node, gpointer def, GError **error)
 }
 
 static gboolean
-virDomainParseSmbiosBoard(xmlNode *node, gpointer def, GError **error)
+virDomainParseSmbiosBoard(virXmlNode *node, gpointer def, GError **error)
 {
     static const char *const names[] = {"manufacturer", "product",  "version", "serial",
                                         "asset",        "location", NULL};
@@ -198,7 +198,7 @@ virDomainParseSmbiosBoard(xmlNode *node, gpointer def, GError **error)
 }
 
 gboolean
-virDomainParseSysinfo(xmlNode *node, gpointer def, GError **error)
+virDomainParseSysinfo(virXmlNode *node, gpointer def, GError **error)
 {
     static const char *const types[] = {"smbios", NULL};
     static const virXmlRule rules[] = {
@@ -215,7 +215,7 @@ virDomainParseSysinfo(xmlNode *node, gpointer def, GError **error)
 /* --- <cpu> -------------------------------------------------------------------------------- */
 
 static gboolean
-virDomainParseCpuFeature(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseCpuFeature(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const char *const policies[] = {"force",   "require", "optional",
                                            "disable", "forbid",  NULL};
@@ -232,7 +232,7 @@ virDomainParseCpuFeature(xmlNode *node, gpointer opaque, GError **error)
 }
 
 gboolean
-virDomainParseCpu(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseCpu(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const char *const modes[] = {"custom", "host-model", "host-passthrough",
                                         "maximum", NULL};
@@ -298,7 +298,7 @@ typedef struct _virDomainSwitch {
 
 /* <vapic state='on'/> and its like: QEMU's name is libvirt's with "hv-" before it. */
 static gboolean
-virDomainParseHypervFeature(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseHypervFeature(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const virXmlRule direct[] = {
         {"@state", VIR_XML_BOOL, offsetof(virDomainSwitch, direct)}, {NULL}};
@@ -312,7 +312,7 @@ virDomainParseHypervFeature(xmlNode *node, gpointer opaque, GError **error)
     };
     virDomainSwitch feature = {VIR_XML_ABSENT};
     GPtrArray *list = ((virDomainDef *)opaque)->features.hyperv;
-    g_autofree char *name = g_strdup((const char *)node->name);
+    g_autofree char *name = g_strdup(node->name);
     gboolean ok = virXmlRead(node, rules, &feature, error);
 
     g_strdelimit(name, "_", '-');
@@ -334,7 +334,7 @@ virDomainParseHypervFeature(xmlNode *node, gpointer opaque, GError **error)
 }
 
 static gboolean
-virDomainParseHyperv(xmlNode *node, gpointer def, GError **error)
+virDomainParseHyperv(virXmlNode *node, gpointer def, GError **error)
 {
 #define HV(name)                                                                         \
     {                                                                                    \
@@ -366,7 +366,7 @@ virDomainParseHyperv(xmlNode *node, gpointer def, GError **error)
 }
 
 gboolean
-virDomainParseFeatures(xmlNode *node, gpointer def, GError **error)
+virDomainParseFeatures(virXmlNode *node, gpointer def, GError **error)
 {
 #define STATE(rules_, member)                                                            \
     static const virXmlRule rules_[] = {                                                 \
@@ -417,7 +417,7 @@ virDomainParseFeatures(xmlNode *node, gpointer def, GError **error)
 /* --- <clock> -------------------------------------------------------------------------------- */
 
 static gboolean
-virDomainParseTimer(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseTimer(virXmlNode *node, gpointer opaque, GError **error)
 {
 #define T(member) offsetof(virDomainTimer, member)
     static const char *const names[] = {"rtc",         "pit", "hpet", "kvmclock",
@@ -442,7 +442,7 @@ virDomainParseTimer(xmlNode *node, gpointer opaque, GError **error)
 }
 
 gboolean
-virDomainParseClock(xmlNode *node, gpointer def, GError **error)
+virDomainParseClock(virXmlNode *node, gpointer def, GError **error)
 {
     static const char *const offsets[] = {"utc", "localtime", "variable", "absolute",
                                           NULL};

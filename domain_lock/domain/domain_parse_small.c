@@ -10,20 +10,20 @@
 /* --- serial, parallel, console, channel, redirdev ----------------------------------------------- */
 
 static virDomainCharClass
-virDomainCharClassOf(const xmlNode *node)
+virDomainCharClassOf(const virXmlNode *node)
 {
     static const char *const names[] = {"serial", "parallel", "console", "channel",
                                         "redirdev"};
     gsize i = 0;
 
     while (i + 1 < G_N_ELEMENTS(names) &&
-           !g_str_equal(names[i], (const char *)node->name))
+           !g_str_equal(names[i], node->name))
         i++;
     return (virDomainCharClass)i;
 }
 
 static gboolean
-virDomainParseCharTarget(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseCharTarget(virXmlNode *node, gpointer opaque, GError **error)
 {
 #define C(member) offsetof(virDomainChar, member)
     static const virXmlRule model[] = {
@@ -41,7 +41,7 @@ virDomainParseCharTarget(xmlNode *node, gpointer opaque, GError **error)
 }
 
 gboolean
-virDomainParseChar(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseChar(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const char *const types[] = {"pty",  "file",     "unix",      "tcp", "dev",
                                         "null", "spicevmc", "spiceport", "vc",  NULL};
@@ -91,7 +91,7 @@ virDomainParseChar(xmlNode *node, gpointer opaque, GError **error)
 /* --- one parser for each of the rest ------------------------------------------------------- */
 
 static gboolean
-virDomainParseInput(xmlNode *node, virDomainDef *def, GError **error)
+virDomainParseInput(virXmlNode *node, virDomainDef *def, GError **error)
 {
 #define I(member) offsetof(virDomainInput, member)
     static const char *const types[] = {"tablet", "mouse", "keyboard", NULL};
@@ -111,7 +111,7 @@ virDomainParseInput(xmlNode *node, virDomainDef *def, GError **error)
 }
 
 static gboolean
-virDomainParseCodec(xmlNode *node, gpointer opaque, GError **error)
+virDomainParseCodec(virXmlNode *node, gpointer opaque, GError **error)
 {
     static const char *const types[] = {"duplex", "micro", "output", NULL};
     static const virXmlRule rules[] = {
@@ -126,7 +126,7 @@ virDomainParseCodec(xmlNode *node, gpointer opaque, GError **error)
 }
 
 static gboolean
-virDomainParseSound(xmlNode *node, virDomainDef *def, GError **error)
+virDomainParseSound(virXmlNode *node, virDomainDef *def, GError **error)
 {
     static const char *const models[] = {"ich6", "ich9", "ac97", "es1370", "usb", NULL};
     static const virXmlRule rules[] = {
@@ -146,7 +146,7 @@ virDomainParseSound(xmlNode *node, virDomainDef *def, GError **error)
 }
 
 static gboolean
-virDomainParseAudio(xmlNode *node, virDomainDef *def, GError **error)
+virDomainParseAudio(virXmlNode *node, virDomainDef *def, GError **error)
 {
     static const char *const types[] = {"none", "spice", NULL};
     static const virXmlRule rules[] = {
@@ -162,7 +162,7 @@ virDomainParseAudio(xmlNode *node, virDomainDef *def, GError **error)
 }
 
 static gboolean
-virDomainParseRng(xmlNode *node, virDomainDef *def, GError **error)
+virDomainParseRng(virXmlNode *node, virDomainDef *def, GError **error)
 {
 #define R(member) offsetof(virDomainRng, member)
     static const char *const models[] = {"virtio", "virtio-transitional",
@@ -194,7 +194,7 @@ virDomainParseRng(xmlNode *node, virDomainDef *def, GError **error)
 }
 
 static gboolean
-virDomainParseWatchdog(xmlNode *node, virDomainDef *def, GError **error)
+virDomainParseWatchdog(virXmlNode *node, virDomainDef *def, GError **error)
 {
     static const char *const models[] = {"i6300esb", "ib700", NULL};
     static const char *const actions[] = {"reset", "shutdown",   "poweroff", "pause",
@@ -215,7 +215,7 @@ virDomainParseWatchdog(xmlNode *node, virDomainDef *def, GError **error)
 }
 
 static gboolean
-virDomainParsePanic(xmlNode *node, virDomainDef *def, GError **error)
+virDomainParsePanic(virXmlNode *node, virDomainDef *def, GError **error)
 {
     static const char *const models[] = {"isa", "hyperv", NULL};
     static const virXmlRule rules[] = {
@@ -231,7 +231,7 @@ virDomainParsePanic(xmlNode *node, virDomainDef *def, GError **error)
 }
 
 static gboolean
-virDomainParseHub(xmlNode *node, virDomainDef *def, GError **error)
+virDomainParseHub(virXmlNode *node, virDomainDef *def, GError **error)
 {
     static const char *const types[] = {"usb", NULL};
     static const virXmlRule rules[] = {
@@ -248,7 +248,7 @@ virDomainParseHub(xmlNode *node, virDomainDef *def, GError **error)
 }
 
 static gboolean
-virDomainParseBalloon(xmlNode *node, virDomainDef *def, GError **error)
+virDomainParseBalloon(virXmlNode *node, virDomainDef *def, GError **error)
 {
 #define B(member) offsetof(virDomainBalloon, member)
     static const char *const models[] = {"virtio", "virtio-transitional",
@@ -271,7 +271,7 @@ virDomainParseBalloon(xmlNode *node, virDomainDef *def, GError **error)
 }
 
 static gboolean
-virDomainParseTpmBackend(xmlNode *node, gpointer tpm, GError **error)
+virDomainParseTpmBackend(virXmlNode *node, gpointer tpm, GError **error)
 {
 #define T(member) offsetof(virDomainTpm, member)
     static const char *const backends[] = {"emulator", "passthrough", "external", NULL};
@@ -299,7 +299,7 @@ virDomainParseTpmBackend(xmlNode *node, gpointer tpm, GError **error)
 }
 
 static gboolean
-virDomainParseTpm(xmlNode *node, virDomainDef *def, GError **error)
+virDomainParseTpm(virXmlNode *node, virDomainDef *def, GError **error)
 {
     static const char *const models[] = {"tpm-tis", "tpm-crb", NULL};
     static const virXmlRule rules[] = {
@@ -317,11 +317,11 @@ virDomainParseTpm(xmlNode *node, virDomainDef *def, GError **error)
 }
 
 gboolean
-virDomainParseSmallDevice(xmlNode *node, gpointer def, GError **error)
+virDomainParseSmallDevice(virXmlNode *node, gpointer def, GError **error)
 {
     static const struct {
         const char *name;
-        gboolean (*parse)(xmlNode *node, virDomainDef *def, GError **error);
+        gboolean (*parse)(virXmlNode *node, virDomainDef *def, GError **error);
     } parsers[] = {
         {"input", virDomainParseInput},       {"sound", virDomainParseSound},
         {"audio", virDomainParseAudio},       {"rng", virDomainParseRng},
@@ -331,7 +331,7 @@ virDomainParseSmallDevice(xmlNode *node, gpointer def, GError **error)
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(parsers); i++)
-        if (g_str_equal(parsers[i].name, (const char *)node->name))
+        if (g_str_equal(parsers[i].name, node->name))
             return parsers[i].parse(node, def, error);
     g_assert_not_reached();
 }

@@ -50,7 +50,7 @@ typedef struct _virDomainDevice {
     virDomainAddress address;
     guint64 bootOrder; /* 0: none */
     long line;
-    xmlNode *xml; /* in the document of the description; NULL: implied by another device */
+    virXmlNode *xml; /* in the document of the description; NULL: implied by another device */
 } virDomainDevice;
 
 /* --- disks --------------------------------------------------------------------------------- */
@@ -200,7 +200,7 @@ typedef struct _virDomainBalloon {
 
 typedef struct _virDomainLease {
     char *lockspace, *key, *path, *offset;
-    xmlNode *xml;
+    virXmlNode *xml;
 } virDomainLease;
 
 /* --- the machine ------------------------------------------------------------------------------ */
@@ -269,7 +269,7 @@ typedef struct _virDomainForeignImage {
 
 struct _virDomainDef {
     guint flags; /* virDomainLockCreateFlags */
-    xmlDoc *doc; /* NULL: foreign */
+    virXmlNode *xml; /* the root element; NULL: foreign */
     gboolean foreign;
     char **foreignArgv; /* foreign: as given */
     gboolean foreignHasUuid;
@@ -315,26 +315,26 @@ gboolean virDomainDiskIsDirect(const virDomainDef *def, const virDomainDisk *dis
 gboolean virDomainDiskIsWritable(const virDomainDisk *disk);
 
 /* domain_parse*.c: callbacks of the tables */
-void virDomainDeviceIs(virDomainDevice *dev, xmlNode *node);
-gboolean virDomainParseDomain(xmlNode *root, virDomainDef *def, GError **error);
-gboolean virDomainParseDisk(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseController(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseInterface(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseChar(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseGraphics(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseVideo(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseSmallDevice(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseOs(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseSysinfo(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseCpu(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseFeatures(xmlNode *node, gpointer def, GError **error);
-gboolean virDomainParseClock(xmlNode *node, gpointer def, GError **error);
+void virDomainDeviceIs(virDomainDevice *dev, virXmlNode *node);
+gboolean virDomainParseDomain(virXmlNode *root, virDomainDef *def, GError **error);
+gboolean virDomainParseDisk(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseController(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseInterface(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseChar(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseGraphics(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseVideo(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseSmallDevice(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseOs(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseSysinfo(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseCpu(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseFeatures(virXmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseClock(virXmlNode *node, gpointer def, GError **error);
 /** <alias> and <address> and <boot> of a device; target: virDomainDevice. */
-gboolean virDomainParseAddress(xmlNode *node, gpointer dev, GError **error);
-gboolean virDomainParseAlias(xmlNode *node, gpointer dev, GError **error);
-gboolean virDomainParseBootOrder(xmlNode *node, gpointer dev, GError **error);
+gboolean virDomainParseAddress(virXmlNode *node, gpointer dev, GError **error);
+gboolean virDomainParseAlias(virXmlNode *node, gpointer dev, GError **error);
+gboolean virDomainParseBootOrder(virXmlNode *node, gpointer dev, GError **error);
 /** A size with unit: @text in @unit ("KiB" when NULL) to bytes. */
-gboolean virDomainParseSize(xmlNode *node, const char *text, const char *unit,
+gboolean virDomainParseSize(virXmlNode *node, const char *text, const char *unit,
                             guint64 *bytes, GError **error);
 
 #define VIR_DOMAIN_DEVICE_RULES                                                          \
@@ -363,12 +363,12 @@ gboolean virDomainAssignHotUsb(virDomainDef *def, virDomainDisk *disk, GError **
 gboolean virDomainAssignHotPci(virDomainDef *def, virDomainDevice *dev, GError **error);
 /** domain_live.c: the document gets a copy of the element of a device that came, and loses it
  * when that goes. */
-xmlNode *virDomainLiveAdopt(virDomainDef *def, const xmlNode *element);
-void virDomainLiveForget(xmlNode **element);
+virXmlNode *virDomainLiveAdopt(virDomainDef *def, const virXmlNode *element);
+void virDomainLiveForget(virXmlNode **element);
 /** UNSUPPORTED: a foreign command line. */
 gboolean virDomainCheckPlugs(const virDomainDef *def, GError **error);
 gboolean virDomainCheckLeases(virDomainDef *def, GError **error);
-gboolean virDomainParseLease(xmlNode *node, gpointer def, GError **error);
+gboolean virDomainParseLease(virXmlNode *node, gpointer def, GError **error);
 virDomainResource *virDomainAddLease(virDomainDef *def, const virDomainLease *lease);
 /** The description of @disk says what its chain is. */
 void virDomainStateChain(virDomainDisk *disk);

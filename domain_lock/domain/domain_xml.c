@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * domain_xml.c: see domain_xml.h. The limits are enforced while the parser runs, by SAX
- * callbacks that stop it, so that a bomb never becomes a tree.
+ * domain_xml.c: see domain_xml.h.
  */
 #include "domain_xml.h"
 #include "common/text.h"
+#include "domain_lock/domain/xml_parser.h"
 #include "config.h"
 
+#include <gmodule.h>
 #include <leasehold/lock_types.h>
-#include <libxml/SAX2.h>
-#include <libxml/parser.h>
 #include <string.h>
 
 #define VIR_XML_QEMU_NS "http://libvirt.org/schemas/domain/qemu/1.0"
@@ -17,75 +16,6 @@
 #define VIR_XML_MAX_RULES 64
 
 /* --- the document ------------------------------------------------------------------------ */
-
-typedef struct _virXmlGuard {
-    guint nodes;
-    guint depth;
-    const char *refused;
-} virXmlGuard;
-
-static void
-virXmlStop(xmlParserCtxt *ctxt, const char *why)
-{
-    virXmlGuard *guard = ctxt->_private;
-
-    if (!guard->refused)
-        guard->refused = why;
-    xmlStopParser(ctxt);
-}
-
-static void
-virXmlOnDoctype(void *opaque, const xmlChar *name, const xmlChar *publicId,
-                const xmlChar *systemId)
-{
-    virXmlStop(opaque,
-               "a document type (DOCTYPE) is not permitted: entities could expand "
-               "without end or read files of this host");
-}
-
-static void
-virXmlOnStart(void *opaque, const xmlChar *name, const xmlChar *prefix,
-              const xmlChar *uri, int nNamespaces, const xmlChar **namespaces,
-              int nAttributes, int nDefaulted, const xmlChar **attributes)
-{
-    xmlParserCtxt *ctxt = opaque;
-    virXmlGuard *guard = ctxt->_private;
-
-    guard->nodes += 1 + (guint)nAttributes;
-    if (guard->nodes > VIR_XML_MAX_NODES)
-        virXmlStop(ctxt, "there are more elements than any guest has");
-    else if (++guard->depth > VIR_XML_MAX_DEPTH)
-        virXmlStop(ctxt, "elements are nested too deep");
-    else
-        xmlSAX2StartElementNs(opaque, name, prefix, uri, nNamespaces, namespaces,
-                              nAttributes, nDefaulted, attributes);
-}
-
-static void
-virXmlOnEnd(void *opaque, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri)
-{
-    xmlParserCtxt *ctxt = opaque;
-    virXmlGuard *guard = ctxt->_private;
-
-    guard->depth--;
-    xmlSAX2EndElementNs(opaque, name, prefix, uri);
-}
-
-static void
-virXmlParserError(xmlParserCtxt *ctxt, const virXmlGuard *guard, GError **error)
-{
-    const char *words = guard->refused;
-    g_autofree char *own = NULL;
-    int line = ctxt->input ? ctxt->input->line : 0;
-
-    if (!words && ctxt->lastError.message) {
-        own = virTextPrintable(g_strchomp(ctxt->lastError.message));
-        words = own;
-        line = ctxt->lastError.line;
-    }
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "domain XML line %d: %s",
-                line, words ? words : "not an XML document");
-}
 
 /* Size and encoding. The parser would take other encodings, and print to stderr when their
  * conversion fails. */
@@ -111,38 +41,75 @@ virXmlCheckText(const char *text, gsize size, GError **error)
     return FALSE;
 }
 
-xmlDoc *
+/* In the build tree the module lies beside the helpers, where libtool has put it. */
+static GModule *
+virXmlOpenModule(GError **error)
+{
+    const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
+    g_autofree char *path =
+        g_build_filename(dir ? dir : LEASEHOLD_HELPERDIR, VIR_XML_PARSER_MODULE, NULL);
+    g_autofree char *built = NULL;
+
+    if (dir && !g_file_test(path, G_FILE_TEST_EXISTS)) {
+        built = g_build_filename(dir, ".libs", VIR_XML_PARSER_MODULE, NULL);
+        return g_module_open_full(built, G_MODULE_BIND_LOCAL, error);
+    }
+    return g_module_open_full(path, G_MODULE_BIND_LOCAL, error);
+}
+
+static virXmlParserFunc
+virXmlParser(GError **error)
+{
+    static GMutex mutex;
+    static virXmlParserFunc parser;
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&mutex);
+    g_autoptr(GError) why = NULL;
+    gpointer symbol = NULL;
+    GModule *module;
+
+    if (parser)
+        return parser;
+    module = virXmlOpenModule(&why);
+    if (module && g_module_symbol(module, VIR_XML_PARSER_SYMBOL, &symbol)) {
+        g_module_make_resident(module);
+        parser = (virXmlParserFunc)symbol;
+        return parser;
+    }
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "the XML parser of this installation cannot be loaded: %s",
+                why ? why->message : "it is another version's");
+    return NULL;
+}
+
+virXmlNode *
 virXmlParse(const char *text, gssize len, GError **error)
 {
     gsize size = len < 0 ? strlen(text) : (gsize)len;
-    virXmlGuard guard = {0};
-    xmlParserCtxt *ctxt;
-    xmlDoc *doc;
+    g_autofree char *message = NULL;
+    virXmlParserFunc parser;
+    virXmlNode *root;
+    guint line = 0;
 
-    if (!virXmlCheckText(text, size, error))
-        return NULL;
-    ctxt = xmlNewParserCtxt();
-    ctxt->_private = &guard;
-    ctxt->sax->internalSubset = virXmlOnDoctype;
-    ctxt->sax->startElementNs = virXmlOnStart;
-    ctxt->sax->endElementNs = virXmlOnEnd;
-    doc = xmlCtxtReadMemory(ctxt, text, (int)size, "domain.xml", "UTF-8",
-                            XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
-                                XML_PARSE_NOCDATA | XML_PARSE_BIG_LINES);
-    if (guard.refused || !doc || !ctxt->wellFormed || !ctxt->nsWellFormed ||
-        !xmlDocGetRootElement(doc)) {
-        virXmlParserError(ctxt, &guard, error);
-        xmlFreeDoc(doc);
-        doc = NULL;
+    if (virXmlNodeIsPacked(text, size)) {
+        root = virXmlNodeUnpack(text, size);
+        if (!root)
+            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                        "domain XML: its parsed form is damaged");
+        return root;
     }
-    xmlFreeParserCtxt(ctxt);
-    return doc;
+    if (!virXmlCheckText(text, size, error) || !(parser = virXmlParser(error)))
+        return NULL;
+    root = parser(text, size, &line, &message);
+    if (!root)
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "domain XML line %u: %s", line, message);
+    return root;
 }
 
 /* --- errors and values ------------------------------------------------------------------- */
 
 gboolean
-virXmlError(const xmlNode *node, GError **error, const char *format, ...)
+virXmlError(const virXmlNode *node, GError **error, const char *format, ...)
 {
     g_autofree char *words = NULL;
     g_autofree char *message = NULL;
@@ -153,8 +120,7 @@ virXmlError(const xmlNode *node, GError **error, const char *format, ...)
     words = g_strdup_vprintf(format, args);
     va_end(args);
     message =
-        g_strdup_printf("domain XML line %ld: <%s>: %s", xmlGetLineNo((xmlNode *)node),
-                        (const char *)node->name, words);
+        g_strdup_printf("domain XML line %u: <%s>: %s", node->line, node->name, words);
     printable = virTextPrintable(message);
     g_set_error_literal(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, printable);
     return FALSE;
@@ -170,7 +136,7 @@ virXmlParseNumber(const char *text, guint64 max, guint64 *value)
 }
 
 static gboolean
-virXmlStoreBool(xmlNode *node, const virXmlRule *rule, const char *text, virXmlBool *out,
+virXmlStoreBool(virXmlNode *node, const virXmlRule *rule, const char *text, virXmlBool *out,
                 GError **error)
 {
     if (g_str_equal(text, "yes") || g_str_equal(text, "on"))
@@ -183,7 +149,7 @@ virXmlStoreBool(xmlNode *node, const virXmlRule *rule, const char *text, virXmlB
 }
 
 static gboolean
-virXmlStoreChoice(xmlNode *node, const virXmlRule *rule, const char *text, char **out,
+virXmlStoreChoice(virXmlNode *node, const virXmlRule *rule, const char *text, char **out,
                   GError **error)
 {
     g_autofree char *known = NULL;
@@ -201,7 +167,7 @@ virXmlStoreChoice(xmlNode *node, const virXmlRule *rule, const char *text, char 
 
 /* Stores the text of an attribute or an element as its rule says. */
 static gboolean
-virXmlStore(xmlNode *node, const virXmlRule *rule, const char *raw, gpointer target,
+virXmlStore(virXmlNode *node, const virXmlRule *rule, const char *raw, gpointer target,
             GError **error)
 {
     gpointer out = (char *)target + rule->offset;
@@ -244,50 +210,45 @@ virXmlStore(xmlNode *node, const virXmlRule *rule, const char *raw, gpointer tar
 /* --- tables ------------------------------------------------------------------------------- */
 
 static const virXmlRule *
-virXmlFind(const virXmlRule *rules, const char *prefix, const xmlChar *name)
+virXmlFind(const virXmlRule *rules, const char *prefix, const char *name)
 {
     gsize skip = strlen(prefix);
 
     for (; rules->name; rules++)
         if (strncmp(rules->name, prefix, skip) == 0 &&
-            g_str_equal(rules->name + skip, (const char *)name))
+            g_str_equal(rules->name + skip, name))
             return rules;
     return NULL;
 }
 
 static gboolean
-virXmlReadAttributes(xmlNode *node, const virXmlRule *rules, gpointer target,
+virXmlReadAttributes(virXmlNode *node, const virXmlRule *rules, gpointer target,
                      guint64 *seen, GError **error)
 {
-    for (xmlAttr *attr = node->properties; attr; attr = attr->next) {
-        const virXmlRule *rule = attr->ns ? NULL : virXmlFind(rules, "@", attr->name);
-        xmlChar *value;
-        gboolean ok;
+    for (const virXmlAttr *attr = node->attributes; attr; attr = attr->next) {
+        const virXmlRule *rule = attr->prefix ? NULL : virXmlFind(rules, "@", attr->name);
 
         if (!rule)
             return virXmlError(node, error, "attribute '%s' is not supported",
-                               (const char *)attr->name);
+                               attr->name);
         *seen |= G_GUINT64_CONSTANT(1) << (rule - rules);
-        value = xmlNodeListGetString(node->doc, attr->children, 1);
-        ok = virXmlStore(node, rule, value ? (const char *)value : "", target, error);
-        xmlFree(value);
-        if (!ok)
+        if (!virXmlStore(node, rule, attr->value, target, error))
             return FALSE;
     }
     return TRUE;
 }
 
 static gboolean
-virXmlReadText(xmlNode *node, const virXmlRule *rules, gpointer target, guint64 *seen,
+virXmlReadText(virXmlNode *node, const virXmlRule *rules, gpointer target, guint64 *seen,
                GError **error)
 {
-    const virXmlRule *rule = virXmlFind(rules, "", (const xmlChar *)"");
+    const virXmlRule *rule = virXmlFind(rules, "", "");
     g_autoptr(GString) text = g_string_new(NULL);
     g_autofree char *stripped = NULL;
 
-    for (xmlNode *child = node->children; child; child = child->next)
-        if (child->type == XML_TEXT_NODE || child->type == XML_CDATA_SECTION_NODE)
-            g_string_append(text, (const char *)child->content);
+    for (virXmlNode *child = node->children; child; child = child->next)
+        if (child->kind == VIR_XML_TEXT_NODE)
+            g_string_append(text, child->content);
     stripped = g_strstrip(g_strdup(text->str));
     if (!rule)
         return *stripped ? virXmlError(node, error, "text '%.40s' is not expected here",
@@ -301,7 +262,7 @@ virXmlReadText(xmlNode *node, const virXmlRule *rules, gpointer target, guint64 
 
 /* An element that only carries a value: its text goes by the rule of the element itself. */
 static gboolean
-virXmlReadLeaf(xmlNode *node, const virXmlRule *rule, gpointer target, GError **error)
+virXmlReadLeaf(virXmlNode *node, const virXmlRule *rule, gpointer target, GError **error)
 {
     virXmlRule leaf[] = {*rule, {NULL}};
     virXmlRule empty[] = {{NULL}};
@@ -316,7 +277,7 @@ virXmlReadLeaf(xmlNode *node, const virXmlRule *rule, gpointer target, GError **
 }
 
 static gboolean
-virXmlReadChild(xmlNode *child, const virXmlRule *rule, gpointer target, GError **error)
+virXmlReadChild(virXmlNode *child, const virXmlRule *rule, gpointer target, GError **error)
 {
     switch (rule->kind) {
     case VIR_XML_IGNORE:
@@ -339,27 +300,27 @@ virXmlReadChild(xmlNode *child, const virXmlRule *rule, gpointer target, GError 
 }
 
 static gboolean
-virXmlReadChildren(xmlNode *node, const virXmlRule *rules, gpointer target, guint64 *seen,
+virXmlReadChildren(virXmlNode *node, const virXmlRule *rules, gpointer target, guint64 *seen,
                    GError **error)
 {
-    for (xmlNode *child = node->children; child; child = child->next) {
+    for (virXmlNode *child = node->children; child; child = child->next) {
         gboolean qemu;
         const virXmlRule *rule;
         guint64 bit;
 
-        if (child->type != XML_ELEMENT_NODE)
+        if (child->kind != VIR_XML_ELEMENT)
             continue;
-        qemu = child->ns && g_str_equal((const char *)child->ns->href, VIR_XML_QEMU_NS);
+        qemu = child->ns && g_str_equal(child->ns, VIR_XML_QEMU_NS);
         rule = child->ns && !qemu ? NULL
                                   : virXmlFind(rules, qemu ? "qemu:" : "", child->name);
         if (!rule)
             return virXmlError(child, error, "this element is not supported in <%s>",
-                               (const char *)node->name);
+                               node->name);
         bit = G_GUINT64_CONSTANT(1) << (rule - rules);
         if ((*seen & bit) && !(rule->flags & VIR_XML_MANY) &&
             rule->kind != VIR_XML_IGNORE)
             return virXmlError(child, error, "it is there more than once in <%s>",
-                               (const char *)node->name);
+                               node->name);
         *seen |= bit;
         if (!virXmlReadChild(child, rule, target, error))
             return FALSE;
@@ -368,7 +329,7 @@ virXmlReadChildren(xmlNode *node, const virXmlRule *rules, gpointer target, guin
 }
 
 gboolean
-virXmlRead(xmlNode *node, const virXmlRule *rules, gpointer target, GError **error)
+virXmlRead(virXmlNode *node, const virXmlRule *rules, gpointer target, GError **error)
 {
     guint64 seen = 0;
 

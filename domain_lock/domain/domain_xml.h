@@ -11,13 +11,9 @@
 #ifndef LEASEHOLD_DOMAIN_LOCK_DOMAIN_XML_H
 #define LEASEHOLD_DOMAIN_LOCK_DOMAIN_XML_H
 
-#include <gio/gio.h>
-#include <libxml/tree.h>
+#include "domain_lock/domain/xml_node.h"
 
-#define VIR_XML_MAX_SIZE (4 * 1024 * 1024) /* a guest with 1000 disks has 0.5 MB */
-#define VIR_XML_MAX_NODES 50000
-/* a chain of 200 images is as many elements deep; libxml2 has its own limit at 256 */
-#define VIR_XML_MAX_DEPTH 240
+#include <gio/gio.h>
 
 /** yes/no and on/off attributes. */
 typedef enum {
@@ -26,7 +22,7 @@ typedef enum {
     VIR_XML_NO,
 } virXmlBool;
 
-typedef gboolean (*virXmlFunc)(xmlNode *node, gpointer target, GError **error);
+typedef gboolean (*virXmlFunc)(virXmlNode *node, gpointer target, GError **error);
 
 typedef enum {
     VIR_XML_STRING = 0, /* char *: a copy, not empty */
@@ -64,18 +60,18 @@ typedef struct _virXmlRule {
 } virXmlRule;
 
 /**
- * virXmlParse: the document of @text, or CONFIG with the line. No network, no DTD, no
- * entities but the five of XML; bounded in size, number and depth of elements.
+ * virXmlParse: the root element of @text, which is XML or what virXmlNodePack made of it; or
+ * CONFIG with the line. No network, no DTD, no entities but the five of XML; bounded in size,
+ * number and depth of elements.
  */
-xmlDoc *virXmlParse(const char *text, gssize len,
-                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
+virXmlNode *virXmlParse(const char *text, gssize len,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-gboolean virXmlRead(xmlNode *node, const virXmlRule *rules, gpointer target,
+gboolean virXmlRead(virXmlNode *node, const virXmlRule *rules, gpointer target,
                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** Sets CONFIG: "domain XML line 12: <disk>: ...". Returns FALSE. */
-gboolean virXmlError(const xmlNode *node, GError **error, const char *format, ...)
+gboolean virXmlError(const virXmlNode *node, GError **error, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
 /** The number in @text (decimal or 0x, not above @max unless that is 0). */

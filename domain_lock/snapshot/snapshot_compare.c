@@ -81,17 +81,16 @@ virSnapshotCompareDisks(const virSnapshotLook *look, const virSnapshotEntry *ent
 /* --- the rest of the machine ---------------------------------------------------------------- */
 
 static void
-virSnapshotDropDisks(xmlNode *devices)
+virSnapshotDropDisks(virXmlNode *devices)
 {
-    xmlNode *next = NULL;
+    virXmlNode *next = NULL;
 
-    for (xmlNode *child = devices ? devices->children : NULL; child; child = next) {
+    for (virXmlNode *child = devices ? devices->children : NULL; child; child = next) {
         next = child->next;
-        if (child->type != XML_ELEMENT_NODE ||
-            !g_str_equal((const char *)child->name, "disk"))
+        if (child->kind != VIR_XML_ELEMENT ||
+            !g_str_equal(child->name, "disk"))
             continue;
-        xmlUnlinkNode(child);
-        xmlFreeNode(child);
+        virXmlNodeFree(child);
     }
 }
 
@@ -99,22 +98,18 @@ virSnapshotDropDisks(xmlNode *devices)
 static GStrv
 virSnapshotMachine(const char *xml, GError **error)
 {
-    g_autoptr(xmlDoc) doc = virXmlParse(xml, -1, error);
-    xmlNode *devices = NULL;
-    xmlBuffer *buffer = NULL;
-    GStrv lines = NULL;
+    g_autoptr(virXmlNode) root = virXmlParse(xml, -1, error);
+    virXmlNode *devices = NULL;
+    g_autofree char *text = NULL;
 
-    if (!doc)
+    if (!root)
         return NULL;
-    devices = xmlFirstElementChild(xmlDocGetRootElement(doc));
-    while (devices && !g_str_equal((const char *)devices->name, "devices"))
-        devices = xmlNextElementSibling(devices);
+    devices = virXmlNodeFirstElement(root);
+    while (devices && !g_str_equal(devices->name, "devices"))
+        devices = virXmlNodeNextElement(devices);
     virSnapshotDropDisks(devices);
-    buffer = xmlBufferCreate();
-    xmlNodeDump(buffer, doc, xmlDocGetRootElement(doc), 0, 1);
-    lines = g_strsplit((const char *)xmlBufferContent(buffer), "\n", -1);
-    xmlBufferFree(buffer);
-    return lines;
+    text = virXmlNodeFormat(root);
+    return g_strsplit(text, "\n", -1);
 }
 
 static gboolean

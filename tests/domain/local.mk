@@ -7,6 +7,7 @@ domain_TESTS = \
 	%D%/test-identity \
 	%D%/test-image-chain \
 	%D%/test-image-snapshots \
+	%D%/test-xml-node \
 	$(NULL)
 check_PROGRAMS += $(domain_TESTS)
 TESTS += $(domain_TESTS)
@@ -17,7 +18,7 @@ TESTS += $(domain_TESTS)
 # The convenience library holds the sequences too, which need the lock manager.
 domain_LIBS = \
 	domain_lock/libdomain_lock_core.la lock_manager/liblock_manager_core.la common/libcommon.la \
-	$(XML_LIBS) $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+	$(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
 %C%_test_domain_argv_SOURCES = %D%/test-domain-argv.c tests/lib/vir_test.h
 %C%_test_domain_argv_LDADD = $(domain_LIBS)
 %C%_test_domain_refuse_SOURCES = %D%/test-domain-refuse.c tests/lib/vir_test.h
@@ -28,6 +29,8 @@ domain_LIBS = \
 %C%_test_image_snapshots_LDADD = $(domain_LIBS)
 %C%_test_domain_command_SOURCES = %D%/test-domain-command.c tests/lib/vir_test.h
 %C%_test_domain_command_LDADD = $(domain_LIBS)
+%C%_test_xml_node_SOURCES = %D%/test-xml-node.c tests/lib/vir_test.h
+%C%_test_xml_node_LDADD = $(domain_LIBS)
 
 dist_check_DATA += \
 	$(wildcard $(srcdir)/%D%/xml/*.xml) \

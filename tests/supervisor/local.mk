@@ -27,7 +27,7 @@ TESTS += %D%/test-jobs
 %C%_test_jobs_SOURCES = %D%/test-jobs.c
 %C%_test_jobs_LDADD = supervisor/libsupervisor.la domain_lock/libdomain_lock_core.la \
 	lock_manager/liblock_manager_core.la common/libcommon.la \
-	$(JSON_LIBS) $(XML_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
+	$(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS)
 
 check_PROGRAMS += %D%/test-drain %D%/test-watch
 TESTS += %D%/test-drain %D%/test-watch
