@@ -13,7 +13,7 @@ same calls: that much no user of sanlock can save. For each lease it reads 1 MiB
 sectors, each of them through to the disk (on a journalling file system often with a commit of
 the journal). So starts and refusals are measured a second time with store and images in memory,
 where the kernel can do direct I/O there: that is what the software costs, and the difference is
-the storage.
+the storage. The hosts' runtime folders are in memory always, as /run is.
 
 bare QEMU is started with the very arguments that Leasehold gave it, read from /proc, the
 socket of its monitor at the same file descriptor, and is over the line when `cont` has
@@ -47,7 +47,7 @@ MSEC = 1000.0
 class Bench:
     """The hosts alpha and beta, and the figures found so far."""
 
-    def __init__(self, lab, rows, storage, options):
+    def __init__(self, lab, run_dir, rows, storage, options):
         self.lab = lab
         self.rows = rows
         self.storage = storage
@@ -55,6 +55,9 @@ class Bench:
         self.idle_sec = options.idle
         lab.store()
         self.alpha, self.beta = lab.host("alpha", 1), lab.host("beta", 2)
+        for host in (self.alpha, self.beta):
+            host.run_dir = os.path.join(run_dir, host.name)
+            host.write_config()
         lab.join(self.alpha, self.beta)
         # which takes a renewal or two; before it a refusal has to ask sanlock
         if not testlab.wait_until(30, lambda: sees(self.beta, self.alpha)):
@@ -411,6 +414,7 @@ def rollup(pid):
 # ---- storage without a disk ------------------------------------------------------------------
 
 MEMORY = "/dev/shm"
+DISK = "/var/tmp"
 
 
 def memory_does_direct_io():
@@ -421,6 +425,12 @@ def memory_does_direct_io():
             return True
         except OSError:
             return False
+
+
+def run_folder():
+    """Where /run would be; short, because a socket's name is."""
+    return tempfile.TemporaryDirectory(
+        prefix="lhr.", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
 
 
 # ---- the report ------------------------------------------------------------------------------
@@ -460,8 +470,8 @@ IN_MEMORY = (("start", measure_start, 8), ("refusal", measure_refusal),
 
 def measure(options, name, note, measures):
     rows = []
-    with testlab.Lab(name) as lab:
-        bench = Bench(lab, rows, note, options)
+    with run_folder() as run_dir, testlab.Lab(name) as lab:
+        bench = Bench(lab, run_dir, rows, note, options)
         for what, function, *args in measures:
             if not options.only or what in options.only:
                 function(bench, *args)
@@ -469,6 +479,7 @@ def measure(options, name, note, measures):
 
 
 def measure_all(options):
+    os.environ["TEST_DIRECT_DIR"] = DISK
     return measure(options, "bench", "", ON_DISK)
 
 
