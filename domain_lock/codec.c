@@ -50,6 +50,7 @@ static const virField infoFields[] = {
     FIELD("user_usec", "UserTime", INT64, userUsec),
     FIELD("system_usec", "SystemTime", INT64, systemUsec),
     FIELD("max_rss", "MaxRss", INT64, maxRssBytes),
+    FIELD("notes", "Notes", STRING, notes),
 };
 
 static const char *const leaseTypes[] = {

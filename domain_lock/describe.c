@@ -10,12 +10,53 @@
 #include "file.h"
 #include "sequence.h"
 
+static gboolean
+virDescribeHas(const char *notes, const char *note)
+{
+    g_auto(GStrv) lines = g_strsplit(notes ? notes : "", "\n", -1);
+
+    return g_strv_contains((const char *const *)lines, note);
+}
+
+/* What is doubtful about its images now, and an event for what is new. */
+static void
+virDescribeNotes(virDomainLockObj *obj)
+{
+    char *notes = virDomainDefGetNotes(obj->def);
+    g_auto(GStrv) lines = g_strsplit(notes ? notes : "", "\n", -1);
+    g_autofree char *before = NULL;
+
+    g_mutex_lock(&obj->lock);
+    before = g_steal_pointer(&obj->status->info->notes);
+    obj->status->info->notes = notes;
+    g_mutex_unlock(&obj->lock);
+    for (gsize i = 0; lines[i]; i++)
+        if (*lines[i] && !virDescribeHas(before, lines[i]))
+            virDomainLockObjEmit(obj, "FORMAT_DOUBTFUL", NULL, lines[i]);
+}
+
+void
+virDomainLockObjAddNotes(virDomainLockObj *obj, const char *target, GError **error)
+{
+    g_autofree char *notes = virDomainDefGetNotes(obj->def);
+    g_autofree char *prefix = g_strdup_printf("disk '%s':", target ? target : "");
+    g_auto(GStrv) lines = g_strsplit(notes ? notes : "", "\n", -1);
+    GString *message = g_string_new((*error)->message);
+
+    for (gsize i = 0; lines[i]; i++)
+        if (!target || g_str_has_prefix(lines[i], prefix))
+            g_string_append_printf(message, "\n%s", lines[i]);
+    g_free((*error)->message);
+    (*error)->message = g_string_free(message, FALSE);
+}
+
 gboolean
 virDomainLockObjUpdateDescription(virDomainLockObj *obj, GError **error)
 {
     g_autofree char *path = NULL;
     g_autofree char *xml = NULL;
 
+    virDescribeNotes(obj);
     if (virDomainDefIsForeign(obj->def))
         return TRUE;
     xml = virDomainDefFormatXML(obj->def, error);

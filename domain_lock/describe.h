@@ -21,6 +21,9 @@ gboolean virDomainLockObjUpdateDescription(virDomainLockObj *obj,
                                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The same where it is too late to undo anything: a failure is a warning in the log. */
 void virDomainLockObjKeepDescription(virDomainLockObj *obj);
+/** What is doubtful about its images (of disk @target; NULL: of all) may be why QEMU failed: it is
+ * appended to the message of *@error. */
+void virDomainLockObjAddNotes(virDomainLockObj *obj, const char *target, GError **error);
 /**
  * virDomainLockObjGetDescription: what was last kept. Any thread. UNSUPPORTED: a foreign
  * command line; STATE: the guest has not got as far as QEMU. Free: g_free.

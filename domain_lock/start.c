@@ -355,9 +355,11 @@ virStartExec(virStart *start, GError **error)
     if (!argv || !virDomainLockObjUpdateDescription(obj, error))
         return FALSE;
     virUndoPush(start->undo, "execute QEMU", virStartUndoChild, obj);
-    return obj->guest->ops->exec(obj->guest, (const char *const *)argv,
-                                 start->wait->deadlineUsec, start->wait->cancellable,
-                                 error);
+    if (obj->guest->ops->exec(obj->guest, (const char *const *)argv,
+                              start->wait->deadlineUsec, start->wait->cancellable, error))
+        return TRUE;
+    virDomainLockObjAddNotes(obj, NULL, error);
+    return FALSE;
 }
 
 gboolean

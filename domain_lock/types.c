@@ -156,6 +156,7 @@ virDomainLockInfoFree(virDomainLockInfo *info)
     g_free(info->jobDetail);
     g_free(info->message);
     g_free(info->logPath);
+    g_free(info->notes);
     if (info->leases)
         g_ptr_array_unref(info->leases);
     g_free(info);
@@ -191,6 +192,7 @@ virDomainLockInfoCopy(const virDomainLockInfo *info)
     copy->jobDetail = g_strdup(info->jobDetail);
     copy->message = g_strdup(info->message);
     copy->logPath = g_strdup(info->logPath);
+    copy->notes = g_strdup(info->notes);
     copy->leases = leases;
     for (guint i = 0; i < info->leases->len; i++)
         g_ptr_array_add(leases,

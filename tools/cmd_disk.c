@@ -105,6 +105,7 @@ virToolCmdAttachDisk(virTool *tool)
         {NULL},
     };
     g_autoptr(virDomainLock) dom = NULL;
+    g_autoptr(virDomainLockInfo) before = NULL;
     g_autoptr(virToolWait) wait = NULL;
     g_autoptr(GError) error = NULL;
     g_autofree char *xml = NULL;
@@ -118,6 +119,7 @@ virToolCmdAttachDisk(virTool *tool)
     dom = virToolGuest(tool, tool->args[0]);
     if (!dom)
         return tool->exitStatus;
+    before = virDomainLockPeekInfo(dom, NULL);
     virToolNoteJob(tool, dom, options.noWait);
     wait = virToolWaitNew(
         tool, 0, 0, "interrupted; the disk may still be attached ('leasehold show')");
@@ -125,7 +127,7 @@ virToolCmdAttachDisk(virTool *tool)
                                  &error))
         return virToolFail(tool, error);
     g_clear_pointer(&wait, virToolWaitFree);
-    return virToolReportGuest(tool, dom, "has the disk, under its leases");
+    return virToolReportImages(tool, dom, "has the disk, under its leases", before);
 }
 
 int
@@ -195,6 +197,7 @@ virToolCmdChangeMedia(virTool *tool)
         {NULL},
     };
     g_autoptr(virDomainLock) dom = NULL;
+    g_autoptr(virDomainLockInfo) before = NULL;
     g_autoptr(virToolWait) wait = NULL;
     g_autoptr(GError) error = NULL;
     g_autofree char *path = NULL;
@@ -206,6 +209,7 @@ virToolCmdChangeMedia(virTool *tool)
     dom = virToolGuest(tool, tool->args[0]);
     if (!dom)
         return tool->exitStatus;
+    before = virDomainLockPeekInfo(dom, NULL);
     virToolNoteJob(tool, dom, noWait);
     wait = virToolWaitNew(
         tool, 0, 0, "interrupted; the medium may still be changed ('leasehold show')");
@@ -213,8 +217,9 @@ virToolCmdChangeMedia(virTool *tool)
                                   virToolDeviceFlags(noWait, force), &error))
         return virToolFail(tool, error);
     g_clear_pointer(&wait, virToolWaitFree);
-    return virToolReportGuest(tool, dom,
-                              eject ? "has an empty drive, and the leases of the medium "
-                                      "are free"
-                                    : "has the medium, under its leases");
+    return virToolReportImages(
+        tool, dom,
+        eject ? "has an empty drive, and the leases of the medium are free"
+              : "has the medium, under its leases",
+        before);
 }

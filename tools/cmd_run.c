@@ -195,6 +195,7 @@ virToolRunReport(virTool *tool, virDomainLock *dom, const virToolRunOptions *opt
         info = known = virDomainLockPeekInfo(dom, &error);
     if (!info)
         return virToolFail(tool, error);
+    virToolNoteImages(tool, info, NULL);
     if (tool->quiet && !tool->json)
         return VIR_TOOL_EXIT_OK;
     if (tool->json) {

@@ -89,12 +89,15 @@ virToolShowPrint(const virDomainLockInfo *info)
     g_autofree char *plugin =
         info->hostName ? g_strdup_printf("%s, host '%s'", info->plugin, info->hostName)
                        : g_strdup(info->plugin);
+    g_auto(GStrv) notes = g_strsplit(info->notes ? info->notes : "", "\n", -1);
 
     virToolField("Name:", info->name);
     virToolField("UUID:", info->uuid);
     virToolField("State:", state);
     virToolField("Job:", job);
     virToolField("Message:", info->message);
+    for (gsize i = 0; notes[i]; i++)
+        virToolField("Note:", *notes[i] ? notes[i] : NULL);
     virToolShowTimes(info);
     virToolShowProcesses(info);
     virToolField("Plugin:", plugin);

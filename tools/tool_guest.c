@@ -187,6 +187,7 @@ virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info)
     virToolJsonKnown(builder, "max_rss", info->maxRssBytes > 0 ? info->maxRssBytes : -1);
     virToolJsonJob(builder, info);
     virToolJsonString(builder, "message", info->message);
+    virToolJsonString(builder, "notes", info->notes);
     virToolJsonString(builder, "log", info->logPath);
     json_builder_set_member_name(builder, "leases");
     json_builder_begin_array(builder);
@@ -229,6 +230,30 @@ virToolGuestAct(virTool *tool, virToolGuestFunc act, const char *sentence)
         return tool->exitStatus;
     if (!act(dom, &error))
         return virToolFail(tool, error);
+    return virToolReportGuest(tool, dom, sentence);
+}
+
+void
+virToolNoteImages(virTool *tool, const virDomainLockInfo *info,
+                  const virDomainLockInfo *before)
+{
+    g_auto(GStrv) lines = g_strsplit(info->notes ? info->notes : "", "\n", -1);
+    g_auto(GStrv) old =
+        g_strsplit(before && before->notes ? before->notes : "", "\n", -1);
+
+    for (gsize i = 0; lines[i]; i++)
+        if (!g_strv_contains((const char *const *)old, lines[i]))
+            virToolNote(tool, "%s", lines[i]);
+}
+
+int
+virToolReportImages(virTool *tool, virDomainLock *dom, const char *sentence,
+                    const virDomainLockInfo *before)
+{
+    g_autoptr(virDomainLockInfo) info = virDomainLockPeekInfo(dom, NULL);
+
+    if (info)
+        virToolNoteImages(tool, info, before);
     return virToolReportGuest(tool, dom, sentence);
 }
 

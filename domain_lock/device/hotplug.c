@@ -119,7 +119,10 @@ virAttachAddNodes(virAttach *attach, GError **error)
 {
     attach->plug = virDomainDefFormatPlug(attach->obj->def, attach->target);
     virUndoPush(attach->undo, "open the images in QEMU", virAttachUndoNodes, attach);
-    return virPlugAddNodes(attach->obj, attach->plug->nodes, error);
+    if (virPlugAddNodes(attach->obj, attach->plug->nodes, error))
+        return TRUE;
+    virDomainLockObjAddNotes(attach->obj, attach->target, error);
+    return FALSE;
 }
 
 static gboolean
@@ -131,7 +134,10 @@ virAttachAudit(virAttach *attach, GError **error)
 static gboolean
 virAttachAddDevice(virAttach *attach, GError **error)
 {
-    return virPlugCommand(attach->obj, "device_add", attach->plug->device, error);
+    if (virPlugCommand(attach->obj, "device_add", attach->plug->device, error))
+        return TRUE;
+    virDomainLockObjAddNotes(attach->obj, attach->target, error);
+    return FALSE;
 }
 
 static gboolean

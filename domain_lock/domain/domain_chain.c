@@ -4,6 +4,7 @@
  * lease. The only part of the description that looks at storage.
  */
 #include "config.h"
+#include "common/text.h"
 #include "domain_priv.h"
 
 #include <errno.h>
@@ -160,6 +161,8 @@ virDomainTakeChain(virDomainDef *def, virDomainDisk *disk, virImageChain *chain,
 {
     g_autofree char *what = g_strdup_printf("disk '%s'", disk->target);
 
+    if (chain && disk->chain)
+        virImageChainRecall(chain, disk->chain);
     virImageChainFree(disk->chain);
     disk->chain = chain;
     if (!chain || !virDomainCheckDiskChain(def, disk, what, error))
@@ -181,7 +184,11 @@ virDomainReadDisk(virDomainDef *def, virDomainDisk *disk, GCancellable *cancella
     }
     return virDomainTakeChain(
         def, disk,
-        virImageChainRead(disk->path, disk->format, what, cancellable, error), error);
+        disk->chain
+            ? virImageChainRead(disk->path, disk->format, what, cancellable, error)
+            : virImageChainReadAndLook(disk->path, disk->format, what, cancellable,
+                                       error),
+        error);
 }
 
 /* For a guest that runs, whose supervisor has more to do than to wait. */
@@ -243,8 +250,8 @@ virDomainReadTpm(virDomainDef *def, GError **error)
 virDomainResource *
 virDomainAddLease(virDomainDef *def, const virDomainLease *lease)
 {
-    virDomainResource *resource = virDomainAddResource(
-        def, VIR_LOCK_RESOURCE_LEASE, g_strdup(lease->key), NULL, NULL);
+    virDomainResource *resource = virDomainAddResource(def, VIR_LOCK_RESOURCE_LEASE,
+                                                       g_strdup(lease->key), NULL, NULL);
 
     resource->lockspace = g_strdup(lease->lockspace);
     resource->leasePath = g_strdup(lease->path);
@@ -351,6 +358,43 @@ virDomainDefReadChains(virDomainDef *def, GCancellable *cancellable, GError **er
     if (g_str_equal(def->fingerprint, now))
         return TRUE;
     return virDomainStale(def->fingerprint, now, error);
+}
+
+/* --- images that may be something else ------------------------------------------------------- */
+
+static void
+virDomainAddNotes(GString *notes, const char *what, const virImageChain *chain)
+{
+    for (guint i = 0; chain && i < chain->images->len; i++) {
+        const virImage *image = g_ptr_array_index(chain->images, i);
+        g_autofree char *path = image->doubtful ? virTextPrintable(image->path) : NULL;
+
+        if (path)
+            g_string_append_printf(
+                notes,
+                "%s%s: '%s' begins like a qcow2 image and is used as raw; formats are "
+                "never guessed, so say it if it is qcow2",
+                notes->len ? "\n" : "", what, path);
+    }
+}
+
+char *
+virDomainDefGetNotes(const virDomainDef *def)
+{
+    g_autoptr(GString) notes = g_string_new(NULL);
+
+    for (guint i = 0; i < def->disks->len; i++) {
+        const virDomainDisk *disk = g_ptr_array_index(def->disks, i);
+        g_autofree char *what = g_strdup_printf("disk '%s'", disk->target);
+
+        virDomainAddNotes(notes, what, disk->chain);
+    }
+    for (guint i = 0; i < def->foreignImages->len; i++) {
+        const virDomainForeignImage *image = g_ptr_array_index(def->foreignImages, i);
+
+        virDomainAddNotes(notes, "an image", image->chain);
+    }
+    return notes->len ? g_strdup(notes->str) : NULL;
 }
 
 /* --- one disk of a running guest ------------------------------------------------------------- */

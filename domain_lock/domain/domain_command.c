@@ -378,12 +378,16 @@ virDomainForeignReadChains(virDomainDef *def, GCancellable *cancellable, GError 
     for (guint i = 0; i < def->foreignImages->len; i++) {
         virDomainForeignImage *image = g_ptr_array_index(def->foreignImages, i);
         g_autofree char *what = g_strdup_printf("disk '%s'", image->path);
+        g_autoptr(virImageChain) seen = g_steal_pointer(&image->chain);
 
-        g_clear_pointer(&image->chain, virImageChainFree);
         image->chain =
-            virImageChainRead(image->path, image->format, what, cancellable, error);
+            seen ? virImageChainRead(image->path, image->format, what, cancellable, error)
+                 : virImageChainReadAndLook(image->path, image->format, what, cancellable,
+                                            error);
         if (!image->chain)
             return FALSE;
+        if (seen)
+            virImageChainRecall(image->chain, seen);
         for (guint depth = 0; depth < image->chain->images->len; depth++) {
             const virImage *one = g_ptr_array_index(image->chain->images, depth);
 

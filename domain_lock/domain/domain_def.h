@@ -131,6 +131,9 @@ char *virDomainDefFormatXML(virDomainDef *def, GError **error) G_GNUC_WARN_UNUSE
 const char *virDomainDefGetMachine(const virDomainDef *def);
 void virDomainDefSetMachine(virDomainDef *def, const char *machine);
 
+/** What people may want to know of its images as they were read, a line each; NULL: nothing. */
+char *virDomainDefGetNotes(const virDomainDef *def);
+
 /* --- disks that come and go while the guest runs; worker thread, after ReadChains ------------ */
 
 /**

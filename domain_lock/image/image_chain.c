@@ -24,6 +24,7 @@ typedef struct _virImageReader {
     const char *what;
     virImageChain *chain;
     GCancellable *cancellable;
+    gboolean looks; /* at raw images, too */
 } virImageReader;
 
 virImage *
@@ -198,15 +199,29 @@ virImageReadQcow2(const virImageReader *reader, int fd, const char *path,
     return ok;
 }
 
+/* -1: it cannot be read. */
+static int
+virImageLooksQcow2(int fd)
+{
+    void *buffer = aligned_alloc(VIR_IMAGE_ALIGN, VIR_IMAGE_ALIGN);
+    gssize have = buffer ? virImageReadStart(fd, buffer, VIR_IMAGE_ALIGN) : -1;
+    int looks = have < 0 ? -1 : virImageQcow2HeaderSize(buffer, (gsize)have) > 0;
+
+    free(buffer);
+    return looks;
+}
+
 static gboolean
-virImageReadHeader(const virImageReader *reader, int fd, const virImage *image,
+virImageReadHeader(const virImageReader *reader, int fd, virImage *image,
                    virImageHeader *header, GError **error)
 {
     g_autoptr(GError) err = NULL;
 
     memset(header, 0, sizeof(*header));
-    if (g_str_equal(image->format, "raw"))
+    if (g_str_equal(image->format, "raw")) {
+        image->doubtful = reader->looks && virImageLooksQcow2(fd) > 0;
         return TRUE;
+    }
     if (g_str_equal(image->format, "qcow2"))
         return virImageReadQcow2(reader, fd, image->path, header, error);
     if (!virImageInfoKnows(image->format))
@@ -353,20 +368,21 @@ virImageAdd(virImageReader *reader, const char *path, const char *format, char *
     return *next != NULL;
 }
 
-virImageChain *
-virImageChainRead(const char *path, const char *format, const char *what,
-                  GCancellable *cancellable, GError **error)
+static virImageChain *
+virImageChainFollow(const char *path, const char *format, const virImageReader *how,
+                    GError **error)
 {
     g_autoptr(virImageChain) chain = virImageChainNew();
-    virImageReader reader = {what, chain, cancellable};
+    virImageReader reader = *how;
     g_autofree char *next = g_strdup(path);
     g_autofree char *nextFormat = g_strdup(format);
 
+    reader.chain = chain;
     while (next) {
         g_autofree char *here = g_steal_pointer(&next);
         g_autofree char *hereFormat = g_steal_pointer(&nextFormat);
 
-        if (g_cancellable_is_cancelled(cancellable)) {
+        if (g_cancellable_is_cancelled(reader.cancellable)) {
             virImageError(&reader, VIR_LOCK_ERROR_CANCELLED, error, "cancelled");
             return NULL;
         }
@@ -376,19 +392,38 @@ virImageChainRead(const char *path, const char *format, const char *what,
     return g_steal_pointer(&chain);
 }
 
-/* --- looking, without believing ------------------------------------------------------------- */
-
-static gboolean
-virImagePeekLooksQcow2(int fd)
+virImageChain *
+virImageChainRead(const char *path, const char *format, const char *what,
+                  GCancellable *cancellable, GError **error)
 {
-    void *buffer = aligned_alloc(VIR_IMAGE_ALIGN, VIR_IMAGE_ALIGN);
-    gssize have = buffer ? virImageReadStart(fd, buffer, VIR_IMAGE_ALIGN) : -1;
-    gboolean looks = have > 0 && virImageQcow2HeaderSize(buffer, (gsize)have) > 0;
+    const virImageReader reader = {.what = what, .cancellable = cancellable};
 
-    free(buffer);
-    /* unreadable: the real reader says why */
-    return looks || have < 0;
+    return virImageChainFollow(path, format, &reader, error);
 }
+
+virImageChain *
+virImageChainReadAndLook(const char *path, const char *format, const char *what,
+                         GCancellable *cancellable, GError **error)
+{
+    const virImageReader reader = {
+        .what = what, .cancellable = cancellable, .looks = TRUE};
+
+    return virImageChainFollow(path, format, &reader, error);
+}
+
+void
+virImageChainRecall(virImageChain *chain, const virImageChain *seen)
+{
+    for (guint i = 0; i < MIN(chain->images->len, seen->images->len); i++) {
+        virImage *image = g_ptr_array_index(chain->images, i);
+        const virImage *before = g_ptr_array_index(seen->images, i);
+
+        image->doubtful = before->doubtful && g_str_equal(image->path, before->path) &&
+                          g_str_equal(image->format, before->format);
+    }
+}
+
+/* --- looking, without believing ------------------------------------------------------------- */
 
 GPtrArray *
 virImagePeek(const char *path, const char *what, GError **error)
@@ -396,13 +431,14 @@ virImagePeek(const char *path, const char *what, GError **error)
     g_autoptr(virImageChain) chain = virImageChainNew();
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(g_free);
     g_auto(virImageHeader) header = {NULL};
-    virImageReader reader = {what, chain, NULL};
+    virImageReader reader = {.what = what, .chain = chain};
     virImage image = {.path = (char *)path};
     struct stat st;
     gboolean directIo;
     g_auto(virFd) fd = virImageOpen(&reader, path, &directIo, &st, error);
 
-    if (fd < 0 || (virImagePeekLooksQcow2(fd) &&
+    /* unreadable: the real reader says why */
+    if (fd < 0 || (virImageLooksQcow2(fd) != 0 &&
                    !virImageReadQcow2(&reader, fd, path, &header, error)))
         return NULL;
     for (int data = 0; data < 2; data++) {

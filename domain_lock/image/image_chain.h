@@ -21,6 +21,7 @@ typedef struct _virImage {
     gboolean isBlock;
     gboolean dataFileIsBlock;
     gboolean encrypted;
+    gboolean doubtful; /* used as raw, and begins like qcow2; known when it was looked at */
     gboolean directIo; /* its storage can do O_DIRECT, its data file's too */
     guint64 device, inode;
     guint node; /* its number in the names of QEMU's nodes; no other image of its disk has it */
@@ -51,9 +52,16 @@ virImageChain *virImageChainNew(void);
 virImageChain *virImageChainRead(const char *path, const char *format, const char *what,
                                  GCancellable *cancellable,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The same, and looks at how raw images begin, for people who forgot to say the format: what
+ * they look like changes nothing else. */
+virImageChain *virImageChainReadAndLook(const char *path, const char *format,
+                                        const char *what, GCancellable *cancellable,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** @chain is another reading of @seen, of which it is known how its images look. */
+void virImageChainRecall(virImageChain *chain, const virImageChain *seen);
 /** How long the images of a guest that runs are waited for. */
 #define VIR_IMAGE_READ_SEC 20
-/** The same, but TIMEOUT when the storage has not answered after @sec. */
+/** As virImageChainReadAndLook, but TIMEOUT when the storage has not answered after @sec. */
 virImageChain *virImageChainReadWithin(const char *path, const char *format,
                                        const char *what, guint sec,
                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -44,7 +44,7 @@ virImageReadThread(gpointer data)
     g_autoptr(virImageRead) read = data;
     g_autoptr(GError) error = NULL;
     virImageChain *chain =
-        virImageChainRead(read->path, read->format, read->what, NULL, &error);
+        virImageChainReadAndLook(read->path, read->format, read->what, NULL, &error);
 
     g_mutex_lock(&read->mutex);
     read->chain = chain;

@@ -90,6 +90,7 @@ typedef struct _virDomainLockInfo {
     gint64 userUsec;   /* of QEMU when it had ended: processor time, */
     gint64 systemUsec;
     gint64 maxRssBytes; /* and the most memory; 0: nobody saw it */
+    char *notes;        /* what is doubtful about its images, a line each; NULL: nothing */
 } virDomainLockInfo;
 void virDomainLockInfoFree(virDomainLockInfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockInfo, virDomainLockInfoFree)

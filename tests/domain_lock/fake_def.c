@@ -118,6 +118,12 @@ virDomainDefFormatXML(virDomainDef *def, GError **error)
     return g_strdup(def->name);
 }
 
+char *
+virDomainDefGetNotes(const virDomainDef *def)
+{
+    return NULL;
+}
+
 const char *
 virDomainDefGetMachine(const virDomainDef *def)
 {

@@ -10,6 +10,7 @@ guest_tests = \
 	%D%/test-hotplug-faults.py \
 	%D%/test-hotplug-random.py \
 	%D%/test-hotplug-steps.py \
+	%D%/test-format-note.sh \
 	%D%/test-linux-power.sh \
 	%D%/test-linux-shutdown.sh \
 	%D%/test-reattach.py \
