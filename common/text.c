@@ -87,3 +87,23 @@ virTextNearest(const char *word, const char *const *candidates)
     }
     return best;
 }
+
+gboolean
+virTextNestsDeeper(const char *text, gssize len, guint depth)
+{
+    const char *end = text + (len < 0 ? strlen(text) : (gsize)len);
+    gboolean quoted = FALSE;
+    guint open = 0;
+
+    for (; text < end; text++) {
+        if (quoted && *text == '\\')
+            text++;
+        else if (*text == '"')
+            quoted = !quoted;
+        else if (!quoted && (*text == '[' || *text == '{') && ++open > depth)
+            return TRUE;
+        else if (!quoted && (*text == ']' || *text == '}') && open > 0)
+            open--;
+    }
+    return FALSE;
+}

@@ -22,4 +22,9 @@ guint virTextDistance(const char *a, const char *b);
  * NULL when there are none. */
 const char *virTextNearest(const char *word, const char *const *candidates);
 
+/** virTextNestsDeeper: TRUE if arrays and objects of this JSON (@len bytes; -1: up to NUL) stand
+ * in more than @depth others. json-glib reads by recursion: text of a stranger that nests without
+ * end would exhaust the stack. */
+gboolean virTextNestsDeeper(const char *text, gssize len, guint depth);
+
 #endif

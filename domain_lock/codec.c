@@ -3,7 +3,11 @@
  * codec.c: the public structures as JSON and as GVariant, from one table of fields.
  */
 #include "codec.h"
+#include "common/text.h"
 #include <string.h>
+
+/* The deepest that there is: QEMU's "json:" name of a chain of images, one level a file. */
+#define JSON_MAX_DEPTH 1000
 
 typedef enum {
     VIR_FIELD_STRING,
@@ -95,6 +99,22 @@ virDomainLockJsonString(JsonObject *object, const char *key)
                : NULL;
 }
 
+void
+virDomainLockJsonSetString(JsonObject *object, const char *key, const char *value)
+{
+    if (value)
+        json_object_set_string_member(object, key, value);
+}
+
+gboolean
+virDomainLockJsonBool(JsonObject *object, const char *key)
+{
+    JsonNode *node = object ? json_object_get_member(object, key) : NULL;
+
+    return node && JSON_NODE_HOLDS_VALUE(node) &&
+           json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
+}
+
 gint64
 virDomainLockJsonInt(JsonObject *object, const char *key, gint64 fallback)
 {
@@ -140,6 +160,11 @@ virDomainLockJsonParse(const char *text, gssize len, GError **error)
     g_autoptr(GError) why = NULL;
     JsonNode *root = NULL;
 
+    if (virTextNestsDeeper(text, len, JSON_MAX_DEPTH)) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "this JSON nests deeper than %d", JSON_MAX_DEPTH);
+        return NULL;
+    }
     if (!json_parser_load_from_data(parser, text, len, &why)) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG, "this is not JSON: %s",
                     why->message);
@@ -155,13 +180,6 @@ virDomainLockJsonParse(const char *text, gssize len, GError **error)
 }
 
 static void
-virJsonSetString(JsonObject *object, const char *key, const char *value)
-{
-    if (value)
-        json_object_set_string_member(object, key, value);
-}
-
-static void
 virInfoFieldToJson(const virDomainLockInfo *info, const virField *field,
                    JsonObject *object)
 {
@@ -169,7 +187,7 @@ virInfoFieldToJson(const virDomainLockInfo *info, const virField *field,
 
     switch (field->type) {
     case VIR_FIELD_STRING:
-        virJsonSetString(object, field->key, *(char *const *)at);
+        virDomainLockJsonSetString(object, field->key, *(char *const *)at);
         break;
     case VIR_FIELD_INT64:
         json_object_set_int_member(object, field->key, *(const gint64 *)at);
@@ -221,13 +239,13 @@ virLeaseToJson(const virLockLease *lease)
 {
     JsonObject *object = json_object_new();
 
-    virJsonSetString(object, "lockspace", lease->lockspace);
-    virJsonSetString(object, "name", lease->name);
-    virJsonSetString(object, "type", WORD(leaseTypes, lease->type));
-    virJsonSetString(object, "mode", WORD(leaseModes, lease->mode));
-    virJsonSetString(object, "hold", WORD(leaseHolds, lease->hold));
+    virDomainLockJsonSetString(object, "lockspace", lease->lockspace);
+    virDomainLockJsonSetString(object, "name", lease->name);
+    virDomainLockJsonSetString(object, "type", WORD(leaseTypes, lease->type));
+    virDomainLockJsonSetString(object, "mode", WORD(leaseModes, lease->mode));
+    virDomainLockJsonSetString(object, "hold", WORD(leaseHolds, lease->hold));
     json_object_set_int_member(object, "epoch", (gint64)lease->epoch);
-    virJsonSetString(object, "path", lease->path);
+    virDomainLockJsonSetString(object, "path", lease->path);
     return object;
 }
 
@@ -396,11 +414,11 @@ virDomainLockEventToJson(const virDomainLockEvent *event)
     JsonObject *object = json_object_new();
 
     json_object_set_int_member(object, "time_usec", event->timeUsec);
-    virJsonSetString(object, "name", event->name);
-    virJsonSetString(object, "uuid", event->uuid);
-    virJsonSetString(object, "event", event->event);
-    virJsonSetString(object, "detail", event->detail);
-    virJsonSetString(object, "message", event->message);
+    virDomainLockJsonSetString(object, "name", event->name);
+    virDomainLockJsonSetString(object, "uuid", event->uuid);
+    virDomainLockJsonSetString(object, "event", event->event);
+    virDomainLockJsonSetString(object, "detail", event->detail);
+    virDomainLockJsonSetString(object, "message", event->message);
     return object;
 }
 

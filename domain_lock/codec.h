@@ -35,12 +35,16 @@ GError *virDomainLockErrorFromRemote(const GError *error);
 
 /** One line of JSON without line breaks in it, with the final newline. */
 char *virDomainLockJsonLine(JsonObject *object);
-/** Parses one JSON object; CONFIG error otherwise. */
+/** Parses one JSON object, of a stranger too; CONFIG error otherwise. */
 JsonObject *virDomainLockJsonParse(const char *text, gssize len, GError **error);
 /** Members that may be absent or of the wrong type. */
 const char *virDomainLockJsonString(JsonObject *object, const char *key);
 gint64 virDomainLockJsonInt(JsonObject *object, const char *key, gint64 fallback);
 JsonObject *virDomainLockJsonObject(JsonObject *object, const char *key);
 JsonArray *virDomainLockJsonArray(JsonObject *object, const char *key);
+/** FALSE, too, for what is absent or no boolean. */
+gboolean virDomainLockJsonBool(JsonObject *object, const char *key);
+/** Nothing for NULL. */
+void virDomainLockJsonSetString(JsonObject *object, const char *key, const char *value);
 
 #endif

@@ -5,6 +5,7 @@
  * otherwise), and the size is bounded.
  */
 #include "lock_manager/ticket.h"
+#include "common/text.h"
 
 #include <json-glib/json-glib.h>
 #include <string.h>
@@ -196,26 +197,6 @@ virLockTicketGetWord(JsonObject *object, const char *member, const char *const *
     return -1;
 }
 
-/* json-glib reads by recursion: text that nests without end would exhaust the stack. */
-static gboolean
-virLockTicketIsDeep(const char *text)
-{
-    gboolean quoted = FALSE;
-    guint depth = 0;
-
-    for (; *text; text++) {
-        if (quoted && *text == '\\' && text[1])
-            text++;
-        else if (*text == '"')
-            quoted = !quoted;
-        else if (!quoted && (*text == '[' || *text == '{') && ++depth > TICKET_MAX_DEPTH)
-            return TRUE;
-        else if (!quoted && (*text == ']' || *text == '}') && depth > 0)
-            depth--;
-    }
-    return FALSE;
-}
-
 /* The whole text as an object of this kind and version; NULL with @error. */
 static JsonNode *
 virLockTicketRead(const char *text, const char *kind, GError **error)
@@ -229,7 +210,7 @@ virLockTicketRead(const char *text, const char *kind, GError **error)
 
     if (strlen(text) > TICKET_MAX_BYTES)
         why = g_strdup("it is too large");
-    else if (virLockTicketIsDeep(text))
+    else if (virTextNestsDeeper(text, -1, TICKET_MAX_DEPTH))
         why = g_strdup("it nests too deeply");
     else if (!json_parser_load_from_data(parser, text, -1, &local))
         why = g_strdup_printf("it is not JSON (%s)", local->message);

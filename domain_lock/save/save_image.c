@@ -7,6 +7,7 @@
  */
 #include "save_image.h"
 #include "common/bytes.h"
+#include "common/text.h"
 #include <string.h>
 
 /* json-glib reads by recursion: text that nests without end would exhaust the stack. */
@@ -98,22 +99,15 @@ virSaveImageFindLease(const virSaveImage *image, const char *name)
 
 /* --- writing ------------------------------------------------------------------------ */
 
-static void
-virSaveSetString(JsonObject *object, const char *key, const char *value)
-{
-    if (value)
-        json_object_set_string_member(object, key, value);
-}
-
 static JsonObject *
 virSaveLeaseToJson(const virSaveLease *lease)
 {
     JsonObject *object = json_object_new();
 
-    virSaveSetString(object, "name", lease->name);
-    virSaveSetString(object, "path", lease->path);
-    virSaveSetString(object, "type", leaseTypes[lease->type]);
-    virSaveSetString(object, "mode",
+    virDomainLockJsonSetString(object, "name", lease->name);
+    virDomainLockJsonSetString(object, "path", lease->path);
+    virDomainLockJsonSetString(object, "type", leaseTypes[lease->type]);
+    virDomainLockJsonSetString(object, "mode",
                      lease->mode == VIR_LOCK_MODE_EXCLUSIVE ? "exclusive" : "shared");
     json_object_set_int_member(object, "epoch", (gint64)lease->epoch);
     json_object_set_int_member(object, "host_id", lease->hostId);
@@ -128,14 +122,14 @@ virSaveDocument(const virSaveImage *image)
     JsonArray *leases = json_array_new();
     JsonArray *shareable = json_array_new();
 
-    virSaveSetString(object, "id", image->id);
-    virSaveSetString(object, "name", image->name);
-    virSaveSetString(object, "uuid", image->uuid);
-    virSaveSetString(object, "state", image->paused ? "paused" : "running");
+    virDomainLockJsonSetString(object, "id", image->id);
+    virDomainLockJsonSetString(object, "name", image->name);
+    virDomainLockJsonSetString(object, "uuid", image->uuid);
+    virDomainLockJsonSetString(object, "state", image->paused ? "paused" : "running");
     json_object_set_int_member(object, "saved_usec", image->savedUsec);
-    virSaveSetString(object, "host", image->hostName);
-    virSaveSetString(object, "plugin", image->plugin);
-    virSaveSetString(object, "qemu", image->qemuVersion);
+    virDomainLockJsonSetString(object, "host", image->hostName);
+    virDomainLockJsonSetString(object, "plugin", image->plugin);
+    virDomainLockJsonSetString(object, "qemu", image->qemuVersion);
     json_object_set_boolean_member(object, "checked", image->checked);
     for (guint i = 0; i < image->leases->len; i++)
         json_array_add_object_element(
@@ -218,25 +212,6 @@ virSaveBad(GError **error, const char *why)
 }
 
 static gboolean
-virSaveIsDeep(const char *text)
-{
-    gboolean quoted = FALSE;
-    guint depth = 0;
-
-    for (; *text; text++) {
-        if (quoted && *text == '\\' && text[1])
-            text++;
-        else if (*text == '"')
-            quoted = !quoted;
-        else if (!quoted && (*text == '[' || *text == '{') && ++depth > SAVE_MAX_DEPTH)
-            return TRUE;
-        else if (!quoted && (*text == ']' || *text == '}') && depth > 0)
-            depth--;
-    }
-    return FALSE;
-}
-
-static gboolean
 virSaveLeaseFromJson(virSaveImage *image, JsonNode *node)
 {
     JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
@@ -311,7 +286,6 @@ static gboolean
 virSaveFromJson(virSaveImage *image, JsonObject *object, GError **error)
 {
     const char *state = virDomainLockJsonString(object, "state");
-    JsonNode *checked = json_object_get_member(object, "checked");
 
     image->id = g_strdup(virDomainLockJsonString(object, "id"));
     image->name = g_strdup(virDomainLockJsonString(object, "name"));
@@ -322,9 +296,7 @@ virSaveFromJson(virSaveImage *image, JsonObject *object, GError **error)
     image->savedUsec = virDomainLockJsonInt(object, "saved_usec", 0);
     image->paused = g_strcmp0(state, "paused") == 0;
     /* absent or odd: nobody can check it */
-    image->checked = checked && JSON_NODE_HOLDS_VALUE(checked) &&
-                     json_node_get_value_type(checked) == G_TYPE_BOOLEAN &&
-                     json_node_get_boolean(checked);
+    image->checked = virDomainLockJsonBool(object, "checked");
     if (!image->id || !image->name || !image->uuid || !image->plugin)
         return virSaveBad(error, "it does not say whose it is");
     if (!g_uuid_string_is_valid(image->uuid) || !g_uuid_string_is_valid(image->id))
@@ -383,7 +355,7 @@ virSaveImageDecode(const guint8 *bytes, gsize len, GError **error)
         return NULL;
     }
     document = g_strndup((const char *)bytes + VIR_SAVE_IMAGE_FIXED, size);
-    if (virSaveIsDeep(document)) {
+    if (virTextNestsDeeper(document, -1, SAVE_MAX_DEPTH)) {
         (void)virSaveBad(error, "it nests too deeply");
         return NULL;
     }

@@ -116,30 +116,23 @@ virSnapshotBookRemove(virSnapshotBook *book, const char *name)
 
 /* --- to JSON ------------------------------------------------------------------------------ */
 
-static void
-virBookSet(JsonObject *object, const char *key, const char *value)
-{
-    if (value)
-        json_object_set_string_member(object, key, value);
-}
-
 static JsonObject *
 virBookDiskToJson(const virSnapshotDisk *disk)
 {
     JsonObject *object = json_object_new();
     JsonArray *chain = json_array_new();
 
-    virBookSet(object, "target", disk->target);
-    virBookSet(object, "path", disk->path);
-    virBookSet(object, "format", disk->format);
-    virBookSet(object, "lease", disk->lease);
+    virDomainLockJsonSetString(object, "target", disk->target);
+    virDomainLockJsonSetString(object, "path", disk->path);
+    virDomainLockJsonSetString(object, "format", disk->format);
+    virDomainLockJsonSetString(object, "lease", disk->lease);
     for (gsize i = 0; disk->chain && disk->chain[i]; i++)
         json_array_add_string_element(chain, disk->chain[i]);
     json_object_set_array_member(object, "backing", chain);
     json_object_set_boolean_member(object, "included", disk->included);
     json_object_set_int_member(object, "epoch", (gint64)disk->epoch);
     if (disk->mark) {
-        virBookSet(object, "id", disk->mark->id);
+        virDomainLockJsonSetString(object, "id", disk->mark->id);
         json_object_set_int_member(object, "date_sec", disk->mark->dateSec);
         json_object_set_int_member(object, "date_nsec", disk->mark->dateNsec);
         json_object_set_int_member(object, "memory_bytes",
@@ -154,21 +147,21 @@ virBookEntryToJson(const virSnapshotEntry *entry)
     JsonObject *object = json_object_new();
     JsonArray *disks = json_array_new();
 
-    virBookSet(object, "name", entry->name);
-    virBookSet(object, "description", entry->description);
-    virBookSet(object, "parent", entry->parent);
-    virBookSet(object, "guest", entry->guestName);
-    virBookSet(object, "uuid", entry->guestUuid);
-    virBookSet(object, "host", entry->hostName);
+    virDomainLockJsonSetString(object, "name", entry->name);
+    virDomainLockJsonSetString(object, "description", entry->description);
+    virDomainLockJsonSetString(object, "parent", entry->parent);
+    virDomainLockJsonSetString(object, "guest", entry->guestName);
+    virDomainLockJsonSetString(object, "uuid", entry->guestUuid);
+    virDomainLockJsonSetString(object, "host", entry->hostName);
     json_object_set_int_member(object, "created_usec", entry->createdUsec);
-    virBookSet(object, "state", virDomainLockStateName(entry->state));
+    virDomainLockJsonSetString(object, "state", virDomainLockStateName(entry->state));
     json_object_set_boolean_member(object, "pending", entry->pending);
     json_object_set_boolean_member(object, "unsafe_cache", entry->unsafeCache);
     for (guint i = 0; i < entry->disks->len; i++)
         json_array_add_object_element(
             disks, virBookDiskToJson(g_ptr_array_index(entry->disks, i)));
     json_object_set_array_member(object, "disks", disks);
-    virBookSet(object, "xml", entry->xml);
+    virDomainLockJsonSetString(object, "xml", entry->xml);
     return object;
 }
 
@@ -179,8 +172,8 @@ virBookToText(const virSnapshotBook *book)
     JsonArray *entries = json_array_new();
 
     json_object_set_int_member(object, BOOK_VERSION_KEY, BOOK_VERSION);
-    virBookSet(object, "current", book->current);
-    virBookSet(object, "reverting", book->reverting);
+    virDomainLockJsonSetString(object, "current", book->current);
+    virDomainLockJsonSetString(object, "reverting", book->reverting);
     for (guint i = 0; i < book->entries->len; i++)
         json_array_add_object_element(
             entries, virBookEntryToJson(g_ptr_array_index(book->entries, i)));
@@ -189,14 +182,6 @@ virBookToText(const virSnapshotBook *book)
 }
 
 /* --- from JSON ---------------------------------------------------------------------------- */
-
-static gboolean
-virBookBool(JsonObject *object, const char *key)
-{
-    JsonNode *node = json_object_get_member(object, key);
-
-    return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_boolean(node);
-}
 
 static JsonObject *
 virBookElement(JsonArray *array, guint i)
@@ -255,7 +240,7 @@ virBookDiskFromJson(JsonObject *object, const char *name)
     disk->format = g_strdup(virDomainLockJsonString(object, "format"));
     disk->lease = g_strdup(lease);
     disk->chain = virBookStrings(virDomainLockJsonArray(object, "backing"));
-    disk->included = virBookBool(object, "included");
+    disk->included = virDomainLockJsonBool(object, "included");
     disk->epoch = (guint64)virDomainLockJsonInt(object, "epoch", 0);
     disk->mark = virBookMarkFromJson(object, name);
     return disk;
@@ -290,8 +275,8 @@ virBookEntryFromJson(JsonObject *object)
     entry->hostName = g_strdup(virDomainLockJsonString(object, "host"));
     entry->xml = g_strdup(virDomainLockJsonString(object, "xml"));
     entry->createdUsec = virDomainLockJsonInt(object, "created_usec", 0);
-    entry->pending = virBookBool(object, "pending");
-    entry->unsafeCache = virBookBool(object, "unsafe_cache");
+    entry->pending = virDomainLockJsonBool(object, "pending");
+    entry->unsafeCache = virDomainLockJsonBool(object, "unsafe_cache");
     if (!entry->name || !entry->guestUuid || !entry->xml ||
         !virDomainLockStateFromName(state, &entry->state) ||
         !virBookDisksFromJson(entry, virDomainLockJsonArray(object, "disks")))

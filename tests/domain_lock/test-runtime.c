@@ -2,7 +2,7 @@
 /*
  * test-runtime.c: one supervisor per uuid, what dead ones leave, and files that are whole.
  *
- * Seen failing: without the lock (a folder that was taken is not held), without the start time
+ * Seen failing: without the limit of nesting (the stack ends), without the lock (a folder that was taken is not held), without the start time
  * (a pid that was given to another process counts as QEMU), without the sweep (an old socket is
  * left).
  */
@@ -15,6 +15,25 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Of a guest's agent, of the other host, of a file beside an image. */
+static void
+testDeepJson(void)
+{
+    g_autofree char *deep = g_strnfill(4 * 1024 * 1024, '[');
+    g_autofree char *text = g_strdup_printf("{\"a\": \"\\\"[[\", \"b\": %s", deep);
+    g_autofree char *fine = g_strdup_printf("{\"b\": \"%s\"}", deep);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonObject) object = virDomainLockJsonParse(text, -1, &error);
+    g_autoptr(JsonObject) flat = NULL;
+
+    g_assert_null(object);
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+    g_clear_error(&error);
+    flat = virDomainLockJsonParse(fine, -1, &error);
+    virAssertNoError(error);
+    g_assert_cmpstr(virDomainLockJsonString(flat, "b"), ==, deep);
+}
 
 static virDomainLockStatus *
 makeStatus(gint64 qemuPid)
@@ -326,6 +345,7 @@ main(int argc, char **argv)
     ADD("folder-of-others", testFolderOfOthersIsRefused);
     ADD("state-of-another-version", testStateOfAnotherVersion);
     ADD("info-survives", testInfoSurvives);
+    g_test_add_func("/runtime/deep-json", testDeepJson);
     ADD("error-codes-survive", testErrorCodesSurvive);
     ADD("history-is-cut", testHistoryIsCutToItsNewerHalf);
     ADD("log-names-are-tame", testLogNamesAreTame);
