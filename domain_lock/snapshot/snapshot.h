@@ -107,12 +107,13 @@ gboolean virSnapshotCompareDisks(const virSnapshotLook *look,
  * virSnapshotJobRun:
  * @command: "snapshot-save", "snapshot-load", "snapshot-delete"
  * @disks: virSnapshotDisk; the first one takes the memory
+ * @begun: NULL, or whether QEMU may have been told; FALSE: images and memory are as before
  *
  * Returns when the job has concluded; it stays there to be asked, until JobDismiss. A failure
  * has QEMU's words (UNAVAILABLE); INDETERMINATE: QEMU does not answer.
  */
 gboolean virSnapshotJobRun(virDomainLockObj *obj, const char *command, const char *name,
-                           const GPtrArray *disks,
+                           const GPtrArray *disks, gboolean *begun,
                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Waits for a job that was begun; *there: is there one? *failure: QEMU's words if it failed;
  * g_free. FALSE: QEMU does not answer. */

@@ -210,7 +210,8 @@ virSnapshotCreateSave(virSnapshotRun *run, GError **error)
         return FALSE;
     if (run->wasRunning)
         virDomainLockObjSetPauseReason(run->obj, VIR_DOMAIN_LOCK_REASON_SNAPSHOT);
-    return virSnapshotJobRun(run->obj, "snapshot-save", run->spec->name, disks, error);
+    return virSnapshotJobRun(run->obj, "snapshot-save", run->spec->name, disks, NULL,
+                             error);
 }
 
 gboolean
@@ -267,7 +268,7 @@ virSnapshotForget(virSnapshotRun *run, GError **error)
         return FALSE;
     found = virSnapshotLookFind(now, run->spec->name);
     if (found && (!virSnapshotJobRun(run->obj, "snapshot-delete", run->spec->name,
-                                     found->have, error) ||
+                                     found->have, NULL, error) ||
                   !virSnapshotJobDismiss(run->obj, error)))
         return FALSE;
     virSnapshotBookRemove(run->book, run->spec->name);

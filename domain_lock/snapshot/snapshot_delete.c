@@ -42,7 +42,7 @@ virSnapshotDeleteImages(virSnapshotRun *run, GError **error)
 {
     return virDomainLockJobSeal(run->obj, error) &&
            virSnapshotJobRun(run->obj, "snapshot-delete", run->spec->name,
-                             run->found->have, error) &&
+                             run->found->have, NULL, error) &&
            virSnapshotJobDismiss(run->obj, error);
 }
 

@@ -106,16 +106,24 @@ virSnapshotJobJoin(virDomainLockObj *obj, gboolean *there, char **failure, GErro
 
 gboolean
 virSnapshotJobRun(virDomainLockObj *obj, const char *command, const char *name,
-                  const GPtrArray *disks, GError **error)
+                  const GPtrArray *disks, gboolean *begun, GError **error)
 {
+    g_autoptr(GError) why = NULL;
     g_autoptr(JsonObject) args = virSnapshotJobArgs(obj, command, name, disks);
     g_autoptr(JsonNode) answer = NULL;
     g_autofree char *failure = NULL;
     gboolean there = FALSE;
 
     answer = obj->guest->ops->command(obj->guest, command, args,
-                                      virSnapshotJobDeadline(obj), error);
-    if (!answer || !virSnapshotJobJoin(obj, &there, &failure, error))
+                                      virSnapshotJobDeadline(obj), &why);
+    /* UNAVAILABLE: QEMU had ended before it was told */
+    if (begun)
+        *begun = answer || why->code != VIR_LOCK_ERROR_UNAVAILABLE;
+    if (!answer) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (!virSnapshotJobJoin(obj, &there, &failure, error))
         return FALSE;
     if (!there)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,

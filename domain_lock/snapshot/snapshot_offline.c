@@ -250,7 +250,7 @@ virOfflineLoad(virOffline *offline, GError **error)
         return TRUE;
     offline->touched = TRUE;
     return virSnapshotJobRun(run->obj, "snapshot-load", offline->spec.name,
-                             run->found->have, error) &&
+                             run->found->have, NULL, error) &&
            virSnapshotJobDismiss(run->obj, error);
 }
 

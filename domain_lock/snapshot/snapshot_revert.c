@@ -115,9 +115,8 @@ virSnapshotRevertBegin(virSnapshotRun *run, GError **error)
 static gboolean
 virRevertLoad(virSnapshotRun *run, GError **error)
 {
-    run->loaded = TRUE;
     return virSnapshotJobRun(run->obj, "snapshot-load", run->spec->name, run->found->have,
-                             error);
+                             &run->loaded, error);
 }
 
 gboolean

@@ -19,7 +19,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, alive, requires, wait_until  # noqa: E402
+from lab import Lab, Steps, Tap, alive, requires, strike as kill_or_stop, wait_until  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
 tap = Tap()
@@ -91,9 +91,7 @@ def holds_while_it_lives(guest):
 def strike(guest, command, step, who, sig):
     name = "%s, %s %s: " % (step, who, sig)
     pid = guest.victim(who, command)
-    os.kill(pid, getattr(signal, "SIG" + sig))
-    if sig == "KILL":
-        wait_until(10, lambda: not alive(pid))
+    kill_or_stop(pid, sig)
     guest.steps.close()
     if who != "daemon":
         tap.ok(holds_while_it_lives(guest), name + "what lives holds its lease", guest.held())

@@ -206,7 +206,7 @@ def main():
         for what, last in STEPS.items():
             for number in range(1, last + 1) if every else chosen[what]:
                 cases.append(lambda lab, w=what, n=number: supervisor_dies(lab, w, n))
-            for number in range(1, last + 1) if every else {"create": (4,), "revert": (5,),
+            for number in range(1, last + 1) if every else {"create": (4,), "revert": (4, 5),
                                                             "delete": ()}[what]:
                 cases.append(lambda lab, w=what, n=number: qemu_dies(lab, w, n))
             if every or what == "revert":

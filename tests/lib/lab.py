@@ -132,6 +132,27 @@ def alive(pid):
     return False
 
 
+def strike(pid, sig):
+    """Kills or stops (@sig: "KILL", "STOP") a process of ours; returns when it is dead, or when
+    each of its threads stands still, which is some time after the signal."""
+    os.kill(pid, getattr(signal, "SIG" + sig))
+    if sig == "KILL":
+        return wait_until(10, lambda: not alive(pid))
+    return wait_until(10, lambda: is_stopped(pid))
+
+
+def is_stopped(pid):
+    try:
+        tasks = os.listdir("/proc/%d/task" % pid)
+        states = []
+        for task in tasks:
+            with open("/proc/%d/task/%s/stat" % (pid, task)) as file:
+                states.append(file.read().rsplit(")", 1)[1].split()[0])
+    except OSError:
+        return False
+    return all(state in "TtZX" for state in states)
+
+
 def children(pid):
     """Processes whose parent is @pid, with their command names."""
     found = {}
