@@ -7,23 +7,18 @@ same TLS stream with a key of its own and `-S`, and is driven by two monitors: `
 soon as both sides say "completed". Leasehold's moves and the bare ones take turns.
 """
 
-import contextlib
-import json
 import os
 import re
 import select
-import signal
-import socket
 import statistics
-import subprocess
 import time
 
 import lab as testlab
+from bare import Bare, prepare_key
 from moving import Rsh
 
 MSEC = 1000.0
 TRACE = re.compile(r"@(\d+\.\d+):vm_state_notify running (\d)")
-KEY = "00112233445566778899aabbccddeeff" * 2
 
 
 def command_line(disks):
@@ -92,93 +87,10 @@ class Moving:
 
 # ---- bare QEMU -----------------------------------------------------------------------------
 
-class Bare:
-    """A QEMU of its own, its monitor and its trace."""
-
-    def __init__(self, lab, argv, name, incoming):
-        self.folder = lab.file(name)
-        os.makedirs(self.folder, exist_ok=True)
-        self.log = os.path.join(self.folder, "log")
-        path = os.path.join(self.folder, "qmp")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        argv = argv + ["-qmp", "unix:%s,server=on,wait=off" % path, "-S"]
-        if incoming:
-            argv += ["-incoming", "defer"]
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(argv, env=lab.environment(), stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL)
-        testlab.wait_until(10, lambda: self._connect(path))
-        self.buffer, self.events = b"", []
-        self._message()
-        self.qmp("qmp_capabilities")
-
-    def _connect(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
-        try:
-            self.sock.connect(path)
-            return True
-        except OSError:
-            self.sock.close()
-            return False
-
-    def _message(self):
-        while b"\n" not in self.buffer:
-            self.buffer += self.sock.recv(65536)
-        line, _, self.buffer = self.buffer.partition(b"\n")
-        message = json.loads(line)
-        if message.get("event") == "MIGRATION":
-            self.events.append(message["data"]["status"])
-        return message
-
-    def qmp(self, command, **arguments):
-        request = {"execute": command}
-        if arguments:
-            request["arguments"] = {key.replace("_", "-"): value
-                                    for key, value in arguments.items()}
-        self.sock.sendall(json.dumps(request).encode() + b"\n")
-        while True:
-            message = self._message()
-            if "error" in message:
-                raise AssertionError("QEMU: " + message["error"]["desc"])
-            if "return" in message:
-                return message["return"]
-
-    def prepare(self, endpoint):
-        """The capabilities and the credentials that Leasehold sets."""
-        more = {"username": "leasehold"} if endpoint == "client" else {}
-        self.qmp("object-add", qom_type="tls-creds-psk", id="tls", endpoint=endpoint,
-                 dir=os.path.dirname(self.folder), **more)
-        names = ["events"] + (["late-block-activate"] if endpoint == "server" else [])
-        self.qmp("migrate-set-capabilities", capabilities=[
-            {"capability": name, "state": True} for name in names])
-        self.qmp("migrate-set-parameters", tls_creds="tls")
-
-    def completed(self):
-        return "completed" in self.events
-
-    def end(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
-        self.sock.close()
-
-
-def prepare_key(lab):
-    """What tls-creds-psk reads; the group, so that QEMU does not make one up, which takes long."""
-    with open(lab.file("keys.psk"), "w") as out:
-        out.write("leasehold:%s\n" % KEY)
-    source = os.path.join(testlab.TOP_SRC, "domain_lock", "migrate_tls.c")
-    with open(source) as text:
-        lines = re.findall(r'^    "(.*)\\n"', text.read(), re.M)
-    with open(lab.file("dh-params.pem"), "w") as out:
-        out.write("\n".join(lines) + "\n")
-
-
 def move_bare(lab, argv):
     """Milliseconds between STOP and RESUME of one migration without Leasehold."""
-    source = Bare(lab, argv, "bare-source", False)
-    target = Bare(lab, argv, "bare-target", True)
+    source = Bare(lab, argv, "bare-source")
+    target = Bare(lab, argv, "bare-target", "-incoming", "defer")
     try:
         source.prepare("client")
         target.prepare("server")
@@ -189,7 +101,7 @@ def move_bare(lab, argv):
         source.qmp("migrate", uri="tcp:127.0.0.1:%s" % port)
         while not (source.completed() and target.completed()):
             for ready in select.select([source.sock, target.sock], [], [], 30)[0]:
-                (source if ready is source.sock else target)._message()
+                (source if ready is source.sock else target).read()
         target.qmp("cont")
         testlab.wait_until(5, lambda: last_change(target.log, "1"))
         return (last_change(target.log, "1") - last_change(source.log, "0")) * MSEC

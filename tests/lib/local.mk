@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	%D%/functions.sh \
 	%D%/guests.sh \
 	%D%/hosts.sh \
+	%D%/bare.py \
 	%D%/dbus_wire.py \
 	%D%/packages.sh \
 	%D%/qmp.py \
