@@ -2,6 +2,7 @@
 
 migrate_tests = \
 	%D%/test-crash-migrate.py \
+	%D%/test-late-offsets.py \
 	%D%/test-migrate.py \
 	%D%/test-migrate-bridges.py \
 	%D%/test-migrate-domains.py \
@@ -13,6 +14,7 @@ migrate_tests = \
 	$(NULL)
 migrate_slow_tests = \
 	%D%/test-crash-migrate-all.py \
+	%D%/test-late-offsets-all.py \
 	%D%/test-migrate-bridges-all.py \
 	%D%/test-migrate-late-all.py \
 	%D%/test-migrate-many.py \
@@ -21,3 +23,10 @@ migrate_slow_tests = \
 dist_check_SCRIPTS += $(migrate_tests) $(migrate_slow_tests)
 TESTS += $(migrate_tests)
 SLOW_TESTS += $(migrate_slow_tests)
+
+# for LD_PRELOAD, into QEMU, so without sanitizers; -rpath makes libtool build more than an archive
+check_LTLIBRARIES += %D%/late_offsets.la
+%C%_late_offsets_la_SOURCES = %D%/late_offsets.c
+%C%_late_offsets_la_CFLAGS = -std=gnu11 $(WARN_CFLAGS) -fvisibility=hidden
+%C%_late_offsets_la_LDFLAGS = \
+	-module -avoid-version -shared -rpath $(abs_builddir)/%D%
