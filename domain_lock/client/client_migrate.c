@@ -19,6 +19,9 @@
 #define MIGRATE_REQUEST_USEC (60 * G_USEC_PER_SEC)
 /* A guest with much memory takes hours. */
 #define MIGRATE_IN_USEC (G_TIME_SPAN_DAY * 365)
+/* A supervisor that fails has QEMU killed before it ends. Less than the source waits to hear
+ * that the guest runs. */
+#define MIGRATE_DEATH_USEC (8 * G_USEC_PER_SEC)
 /* The source holds what this host reserves, so nobody else has it; but two who take a lease to
  * read it at the same time may find each other in the way for a moment. */
 #define MIGRATE_BUSY_USEC (5 * G_USEC_PER_SEC)
@@ -222,19 +225,92 @@ virMigrateInSpec(JsonObject *request, GError **error)
     return spec;
 }
 
-/* An arrival whose supervisor died is finished or undone by the next one, so that the source
- * gets its guest back, or is rid of it. */
-static void
-virMigrateInRecover(virLockConfig *config, JsonObject *request)
+/* The guest that comes; NULL: the request does not say. */
+static virDomainLock *
+virMigrateInGuest(virLockConfig *config, JsonObject *request)
 {
     const char *text = virDomainLockJsonString(request, "ticket");
     g_autoptr(JsonObject) ticket = text ? virDomainLockJsonParse(text, -1, NULL) : NULL;
     const char *uuid = virDomainLockJsonString(ticket, "uuid");
-    g_autoptr(virDomainLock) dom = uuid ? virDomainLockNew(config, uuid, uuid) : NULL;
+
+    return uuid ? virDomainLockNew(config, uuid, uuid) : NULL;
+}
+
+/* An arrival whose supervisor died is finished or undone by the next one, so that the source
+ * gets its guest back, or is rid of it. */
+static gboolean
+virMigrateInRecover(virDomainLock *dom)
+{
     g_autoptr(GError) why = NULL;
 
-    if (dom && !virDomainLockAttachIfOrphan(dom, &why))
-        g_info("%s", why->message);
+    if (!dom || virDomainLockAttachIfOrphan(dom, &why))
+        return TRUE;
+    g_info("%s", why->message);
+    return FALSE;
+}
+
+/* All zero when the guest has none here. */
+static virDomainLockProcess
+virMigrateInSupervisor(virDomainLock *dom)
+{
+    g_autofree char *dir = dom ? virDomainLockDir(dom) : NULL;
+    g_autoptr(virDomainLockStatus) status = dir ? virDomainLockStatusLoad(dir, NULL) : NULL;
+
+    return status ? status->supervisor : (virDomainLockProcess){0};
+}
+
+/* A supervisor that is killed falls silent before it is dead, and so does one that has said
+ * that it failed: until its last thread has ended nobody can tell what it has left behind.
+ * @before: who was the guest's supervisor here before this arrival */
+static void
+virMigrateInAwaitDeath(virDomainLock *dom, const virDomainLockProcess *before)
+{
+    virDomainLockProcess now = virMigrateInSupervisor(dom);
+    g_auto(virFd) pidfd = -1;
+
+    if (now.pid == 0 || (now.pid == before->pid && now.startTime == before->startTime))
+        return;
+    pidfd = virPidfdOpenExact((pid_t)now.pid, now.startTime);
+    if (pidfd >= 0 && !virPidfdWait(pidfd, g_get_monotonic_time() + MIGRATE_DEATH_USEC))
+        g_message("supervisor %" G_GINT64_FORMAT " has not ended yet", now.pid);
+}
+
+/* TRUE: it runs here all the same. FALSE with @error, which says whether it may run yet. */
+static gboolean
+virMigrateInRescue(virDomainLock *dom, const virDomainLockProcess *before, GError **error)
+{
+    g_autoptr(virDomainLockInfo) info = NULL;
+
+    virMigrateInAwaitDeath(dom, before);
+    /* the next one has undone what was begun, and ends too */
+    if (!virMigrateInRecover(dom))
+        virMigrateInAwaitDeath(dom, before);
+    if (!g_error_matches(*error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE))
+        return FALSE;
+    info = virDomainLockReadInfo(dom->config, dom->uuid);
+    if (!info || info->state == VIR_DOMAIN_LOCK_STATE_SHUTOFF) {
+        g_clear_error(error);
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                    "its supervisor there died, and what that had begun is undone");
+        return FALSE;
+    }
+    if (info->state == VIR_DOMAIN_LOCK_STATE_STARTING ||
+        info->state == VIR_DOMAIN_LOCK_STATE_UNSUPERVISED)
+        return FALSE;
+    g_clear_error(error);
+    return TRUE;
+}
+
+/* The supervisor that would have said it is dead. */
+static void
+virMigrateInSayRunning(virMigrateChannel *channel)
+{
+    g_autoptr(JsonObject) running = virMigrateMessageNew("running");
+    g_autoptr(GError) gone = NULL;
+
+    /* a source that does not hear it finds out by the epoch */
+    if (!virMigrateChannelSend(channel, running, &gone))
+        g_info("%s", gone->message);
 }
 
 /* A source that has thought better of it has said why, on its own side. */
@@ -258,19 +334,28 @@ virMigrateInRun(virLockConfig *config, virMigrateChannel *channel, const int *fd
     g_autoptr(virDomainLockSpec) spec =
         request && virMigrateInIsWanted(request, error) ? virMigrateInSpec(request, error)
                                                         : NULL;
+    g_autoptr(virDomainLock) guest = spec ? virMigrateInGuest(config, request) : NULL;
+    virDomainLockProcess before;
     virDomainLock *dom;
+    GError *why = NULL;
 
     if (told)
         *told = request != NULL;
     if (!spec)
         return NULL;
-    virMigrateInRecover(config, request);
+    (void)virMigrateInRecover(guest);
+    before = virMigrateInSupervisor(guest);
     memcpy(spec->channel, fds, sizeof(spec->channel));
     wait.busyUsec = g_get_monotonic_time() + MIGRATE_BUSY_USEC;
-    dom = virDomainLockCreateSpec(config, spec, &wait, error);
-    if (!dom)
-        virMigrateInRecover(config, request);
-    return dom;
+    dom = virDomainLockCreateSpec(config, spec, &wait, &why);
+    if (dom)
+        return dom;
+    if (guest && virMigrateInRescue(guest, &before, &why)) {
+        virMigrateInSayRunning(channel);
+        return g_steal_pointer(&guest);
+    }
+    g_propagate_error(error, why);
+    return NULL;
 }
 
 virDomainLock *

@@ -10,7 +10,8 @@
  *   word {cookie, run}                     ->     QEMU said "completed"
  *                                          <- running
  *   cancel (or the end of the channel)     ->     only before the word; also instead of request
- *                                          <- error {code, message}: nothing is held any more
+ *                                          <- error {code, message}: nothing is held any more,
+ *                                             unless it is INDETERMINATE
  *
  * The channel is authenticated by whoever made it (ssh). What comes over it is checked all the
  * same: sizes are bounded, members may be missing or of another type, unknown ones are ignored.
@@ -51,7 +52,8 @@ void virMigrateChannelSendError(virMigrateChannel *channel, const GError *error)
 JsonObject *virMigrateChannelReceive(virMigrateChannel *channel, gint64 deadlineUsec,
                                      GCancellable *cancellable,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/** TRUE if Receive failed because the other side said "error": it holds nothing. */
+/** TRUE if Receive failed because the other side said "error": it holds nothing, unless
+ * its error is INDETERMINATE. */
 gboolean virMigrateChannelPeerFailed(virMigrateChannel *channel);
 
 #endif

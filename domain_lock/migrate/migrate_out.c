@@ -373,6 +373,13 @@ virOutWentUnheard(virMigrateOut *out, const GError *why, GError **error)
 {
     if (!virMigrateChannelPeerFailed(out->channel))
         return TRUE;
+    if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE)) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
+                    "guest '%s' was handed over to host '%s'; 'leasehold show' there says "
+                    "whether it runs: %s",
+                    out->obj->status->info->name, out->host, why->message);
+        return FALSE;
+    }
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
                 "guest '%s' was handed over to host '%s' and ended there; start it anew from "
                 "its disks: %s",
