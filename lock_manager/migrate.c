@@ -357,6 +357,7 @@ virLockManagerTakeOver(virLockManager *man, const char *cookie, const virLockWai
     g_autoptr(GPtrArray) one = virLockManagerSelectOne(run);
     virLockDriverResource *copy = one->pdata[0];
     g_autoptr(GPtrArray) leases = NULL;
+    virLockWait advance = *wait;
 
     if (!cookie) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
@@ -366,9 +367,17 @@ virLockManagerTakeOver(virLockManager *man, const char *cookie, const virLockWai
     }
     if (!virLockCookieCheck(cookie, man->ticket, error) ||
         !virLockManagerInquireDriver(man, &leases, wait, error) ||
-        !virLockManagerVerifyHeld(man, leases, error) ||
-        !man->plugin->driver.useAdvance(man->object, (virLockDriverResource **)one->pdata,
-                                        1, wait, error))
+        !virLockManagerVerifyHeld(man, leases, error))
+        return FALSE;
+    /* a daemon that answers so late may have made the caller give up; afterwards it is done */
+    if (g_cancellable_is_cancelled(wait->cancellable)) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED,
+                    "guest '%s' is not taken over: cancelled", man->name);
+        return FALSE;
+    }
+    advance.cancellable = NULL;
+    if (!man->plugin->driver.useAdvance(man->object, (virLockDriverResource **)one->pdata,
+                                        1, &advance, error))
         return FALSE;
     if (copy->epoch != epoch + 1) {
         g_set_error(

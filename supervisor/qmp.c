@@ -264,6 +264,17 @@ waitWritable(virQmp *qmp, gint64 deadlineUsec)
     return timeoutMsec > 0;
 }
 
+/* Nobody reads there any more; what was said last is still to be read. */
+static void
+hangUp(virQmp *qmp, int err)
+{
+    g_mutex_lock(&qmp->lock);
+    readLocked(qmp);
+    virQmpBreakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                                       "QEMU closed its monitor: %s", g_strerror(err)));
+    g_mutex_unlock(&qmp->lock);
+}
+
 /* With sendLock held. Returns how many bytes of @text went out. */
 static gsize
 sendBytes(virQmp *qmp, const char *text, gsize len, int passFd, gint64 deadlineUsec)
@@ -276,7 +287,9 @@ sendBytes(virQmp *qmp, const char *text, gsize len, int passFd, gint64 deadlineU
 
         if (n >= 0)
             sent += (gsize)n;
-        else if (errno != EAGAIN || !waitWritable(qmp, deadlineUsec))
+        else if (errno != EAGAIN)
+            hangUp(qmp, errno);
+        else if (!waitWritable(qmp, deadlineUsec))
             break;
     }
     return sent;

@@ -30,6 +30,8 @@
 /* How soon the port is closed when the stream has begun. */
 #define IN_BEGUN_USEC (G_USEC_PER_SEC / 10)
 #define IN_TAKE_USEC (20 * G_USEC_PER_SEC)
+/* Nobody else may run it any more: its memory is worth waiting for storage that stalls. */
+#define IN_CONT_USEC (120 * G_USEC_PER_SEC)
 #define IN_CONT_ATTEMPTS 20
 #define IN_CONT_NAP_USEC 100000
 #define IN_SETTLE_USEC (4 * G_USEC_PER_SEC)
@@ -375,7 +377,8 @@ static gboolean
 virIncomingTakeOver(virIncoming *incoming, GError **error)
 {
     virLockWait wait = {.structSize = sizeof(wait),
-                        .deadlineUsec = g_get_monotonic_time() + IN_TAKE_USEC};
+                        .deadlineUsec = g_get_monotonic_time() + IN_TAKE_USEC,
+                        .cancellable = incoming->start.wait->cancellable};
 
     /* the last moment at which a QEMU that died costs nobody the guest's memory */
     return virIncomingCheckAlive(incoming, error) &&
@@ -390,12 +393,15 @@ virIncomingCont(virIncoming *incoming, GError **error)
 {
     virDomainLockObj *obj = incoming->start.obj;
     g_autoptr(JsonObject) running = virMigrateMessageNew("running");
+    gint64 deadline = g_get_monotonic_time() + IN_CONT_USEC;
     g_autoptr(GError) gone = NULL;
 
     for (guint i = 1; incoming->in->run; i++) {
         g_autoptr(GError) why = NULL;
+        g_autoptr(JsonNode) answer =
+            obj->guest->ops->command(obj->guest, "cont", NULL, deadline, &why);
 
-        if (virDomainLockCommandSimple(obj, "cont", &why))
+        if (answer)
             break;
         if (i == IN_CONT_ATTEMPTS ||
             !g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL)) {

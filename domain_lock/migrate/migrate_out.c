@@ -23,6 +23,8 @@
 #define OUT_RESERVE_USEC (90 * G_USEC_PER_SEC)
 /* Of nothing but a message, one sector and QEMU's cont. */
 #define OUT_HEAR_USEC (10 * G_USEC_PER_SEC)
+/* As long as the destination gives its QEMU, and a little more. */
+#define OUT_HEAR_LATE_USEC (150 * G_USEC_PER_SEC)
 /* Of what is left when the guest stands still. */
 #define OUT_COMPLETE_USEC (30 * G_USEC_PER_SEC)
 #define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
@@ -352,10 +354,8 @@ virOutGiveWord(virMigrateOut *out, GError **error)
 }
 
 static gboolean
-virOutHear(virMigrateOut *out, GError **error)
+virOutHear(virMigrateOut *out, gint64 deadline, GError **error)
 {
-    gint64 deadline = g_get_monotonic_time() + OUT_HEAR_USEC;
-
     for (;;) {
         g_autoptr(JsonObject) message =
             virMigrateChannelReceive(out->channel, deadline, NULL, error);
@@ -371,19 +371,26 @@ virOutHear(virMigrateOut *out, GError **error)
 static gboolean
 virOutWentUnheard(virMigrateOut *out, const GError *why, GError **error)
 {
-    if (!virMigrateChannelPeerFailed(out->channel))
-        return TRUE;
-    if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE)) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
-                    "guest '%s' was handed over to host '%s'; 'leasehold show' there says "
-                    "whether it runs: %s",
-                    out->obj->status->info->name, out->host, why->message);
-        return FALSE;
+    const char *guest = out->obj->status->info->name;
+    g_autoptr(GError) late = NULL;
+
+    /* a destination that only takes long has kept the channel */
+    if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT)) {
+        if (virOutHear(out, g_get_monotonic_time() + OUT_HEAR_LATE_USEC, &late))
+            return TRUE;
+        why = late;
     }
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
-                "guest '%s' was handed over to host '%s' and ended there; start it anew from "
-                "its disks: %s",
-                out->obj->status->info->name, out->host, why->message);
+    if (virMigrateChannelPeerFailed(out->channel) &&
+        !g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE))
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
+                    "guest '%s' was handed over to host '%s' and ended there; start it anew "
+                    "from its disks: %s",
+                    guest, out->host, why->message);
+    else
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE,
+                    "guest '%s' was handed over to host '%s', which has not said that it "
+                    "runs; 'leasehold show %s' there says it: %s",
+                    guest, out->host, guest, why->message);
     return FALSE;
 }
 
@@ -395,7 +402,9 @@ virOutUnheard(virMigrateOut *out, const GError *why, GError **error)
     case VIR_MIGRATE_FATE_THERE:
         return virOutWentUnheard(out, why, error);
     case VIR_MIGRATE_FATE_HERE:
-        g_set_error(error, VIR_LOCK_ERROR, why->code,
+        g_set_error(error, VIR_LOCK_ERROR,
+                    why->code == VIR_LOCK_ERROR_INDETERMINATE ? VIR_LOCK_ERROR_UNAVAILABLE
+                                                              : why->code,
                     "guest '%s' stays here: host '%s' could not run it: %s",
                     out->obj->status->info->name, out->host, why->message);
         return FALSE;
@@ -415,7 +424,7 @@ virOutHandOver(virMigrateOut *out, GError **error)
     gboolean heard;
 
     virDomainLockObjSetStep(out->obj, "migrate", 5);
-    heard = virOutHear(out, &why);
+    heard = virOutHear(out, g_get_monotonic_time() + OUT_HEAR_USEC, &why);
     /* what keeps it from being resumed when the job does not any more */
     virMigrateOutShowYielded(out);
     virDomainLockJobEnd(out->obj);
@@ -425,6 +434,11 @@ virOutHandOver(virMigrateOut *out, GError **error)
     virDomainLockObjSetStep(out->obj, "migrate", 6);
     if (!virMigrateOutEnd(out, error))
         return FALSE;
+    /* without postcopy all of it had gone before the word */
+    if (!heard && !out->postcopy) {
+        g_message("%s", why->message);
+        return TRUE;
+    }
     if (!heard)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE,
                     "guest '%s' was handed over to host '%s', but not all of its memory: "
@@ -450,6 +464,18 @@ virOutSend(virMigrateOut *out, GError **error)
     return virOutSeal(out, error) && virOutGiveWord(out, error);
 }
 
+/* Before the word: whatever QEMU or the other side leave open, the guest stays here. */
+static void
+virOutSetStays(virMigrateOut *out, GError *why, GError **error)
+{
+    const char *guest = out->obj->status->info->name;
+
+    if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE))
+        why->code = VIR_LOCK_ERROR_UNAVAILABLE;
+    g_propagate_prefixed_error(error, why, "cannot migrate guest '%s' to host '%s': ", guest,
+                               out->host);
+}
+
 gboolean
 virDomainLockMigrateOut(virMigrateOut *out, GError **error)
 {
@@ -460,8 +486,7 @@ virDomainLockMigrateOut(virMigrateOut *out, GError **error)
     virDomainLockObjSetStep(obj, "migrate", 1);
     if (!virMigrateOutCheck(out, &why)) {
         virDomainLockObjSetStep(obj, NULL, 0);
-        g_propagate_prefixed_error(error, why, "cannot migrate guest '%s': ",
-                                   obj->status->info->name);
+        virOutSetStays(out, why, error);
         return FALSE;
     }
     virDomainLockObjSetPeer(obj, out->host);
@@ -471,9 +496,7 @@ virDomainLockMigrateOut(virMigrateOut *out, GError **error)
     } else {
         virMigrateOutGoBack(out);
         virDomainLockObjEmit(obj, "MIGRATION_FAILED", out->host, why->message);
-        g_propagate_prefixed_error(error, why,
-                                   "cannot migrate guest '%s' to host '%s': ",
-                                   obj->status->info->name, out->host);
+        virOutSetStays(out, why, error);
         virDomainLockJobEnd(obj);
         ok = FALSE;
     }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The crash matrix of a migration (I5, I6, I7): at each numbered step of the source and of the
-destination, each process of that side is killed, or stopped and later continued.
+destination, each process of that side is killed, or stopped and later continued; or the
+supervisors of both sides are killed together, or that of the destination and its command.
 
 For every cell: given a guest that runs on alpha, when it migrates to beta and {supervisor, QEMU,
-lock daemon, command} of one side gets {KILL, STOP} right before a step, then
+lock daemon, command} of one side gets {KILL, STOP} right before a step, or several of them, then
   - a third host gets the disk only while nobody writes there, whatever else happens;
   - it is decided by itself where the guest runs: nobody does more than what a service manager
     does, which is to start a supervisor again that died (leasehold attach);
@@ -37,6 +38,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
@@ -46,9 +48,13 @@ from moving import Rsh, Thread  # noqa: E402
 
 ALL = os.environ.get("TEST_CRASH_ALL") == "1"
 OUT = ["migrate:%d" % n for n in range(1, 7)]
-IN = ["incoming:%d" % n for n in range(1, 12)] + ["settle:1", "settle:2"]
+ARRIVES = ["incoming:%d" % n for n in range(1, 12)]
+IN = ARRIVES + ["settle:1", "settle:2"]
+# Cells stand and wait most of the time: so many at once, of each kind.
+LANES = 2 if ALL else 1
+PATIENCE_SEC = 3 * 3600
 # Longer than the other side waits for a sign of life (15 s), or a moment.
-STOP_SEC = 20 if ALL else 2
+STOP_SEC = int(os.environ.get("TEST_STOP_SEC", 20 if ALL else 2))
 SCALE = 4 if faketime() else 1
 DECIDED_SEC = 90 if faketime() else 160
 RUN_SEC = 30 if faketime() else 100
@@ -64,8 +70,21 @@ SUBSET = [
     "source:daemon:KILL:migrate:5", "destination:daemon:KILL:incoming:9",
 ]
 
+
+class SharedTap(Tap):
+    """Of several threads: what belongs to a fact follows it."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def ok(self, good, what, *diagnostics):
+        with self.lock:
+            return super().ok(good, what, *diagnostics)
+
+
 requires("sanlock", "qemu-system-x86_64", "payload")
-tap = Tap()
+tap = SharedTap()
 
 
 def cells_of(side, steps):
@@ -84,7 +103,10 @@ def cells_of(side, steps):
 
 
 def all_cells():
-    return cells_of("source", OUT) + cells_of("destination", IN)
+    """"both": the supervisors of both sides; "orphan": what would take up the arrival, too."""
+    return cells_of("source", OUT) + cells_of("destination", IN) + \
+        ["both:supervisor:KILL:" + step for step in OUT[2:] + ARRIVES] + \
+        ["destination:orphan:KILL:" + step for step in ARRIVES]
 
 
 class Cell:
@@ -94,7 +116,7 @@ class Cell:
         self.lab, self.rsh, self.where = lab, rsh, where
         self.side, self.victim, self.sig, self.step = where.split(":", 3)
         self.alpha, self.beta, self.gamma = lab.hosts
-        self.host = self.alpha if self.side == "source" else self.beta
+        self.host = self.alpha if self.step in OUT else self.beta
         self.name = "web%d" % number
         self.disk = lab.payload(self.name + ".img")
         self.guest = lab.guest(self.name, self.disk)
@@ -132,29 +154,38 @@ class Cell:
     # --- when: somebody is struck
 
     def victims(self):
+        """One list for each process that is to be struck: it has one member."""
+        if self.side == "both":
+            return [self.supervisors(self.alpha), self.supervisors(self.beta)]
+        if self.victim == "orphan":
+            return [self.commands(), self.supervisors(self.beta)]
         if self.victim == "daemon":
-            return [self.host.daemon.pid]
+            return [[self.host.daemon.pid]]
         if self.victim == "supervisor":
-            return self.supervisors()
-        if self.victim == "command" and self.host is self.alpha:
-            return [self.move.pid]
+            return [self.supervisors(self.host)]
         if self.victim == "command":
-            others = self.host.pids("leasehold-supervisor")
-            return [pid for pid in self.host.pids("leasehold") if pid not in others]
-        return self.host.qemu_pids() or [pid for supervisor in self.supervisors()
-                                         for pid in children(supervisor)]
+            return [[self.move.pid] if self.host is self.alpha else self.commands()]
+        return [self.host.qemu_pids() or [pid for supervisor in self.supervisors(self.host)
+                                          for pid in children(supervisor)]]
 
-    def supervisors(self):
+    @staticmethod
+    def supervisors(host):
         """Not their parked children, which have the same name until they are QEMU."""
-        found = self.host.pids("leasehold-supervisor")
+        found = host.pids("leasehold-supervisor")
         return [pid for pid in found if not any(pid in children(other) for other in found)]
 
+    def commands(self):
+        """migrate-in."""
+        others = self.beta.pids("leasehold-supervisor")
+        return [pid for pid in self.beta.pids("leasehold") if pid not in others]
+
     def strike(self):
-        self.pids = self.victims()
-        if len(self.pids) != 1:
-            raise AssertionError("%d processes are the %s: %s"
-                                 % (len(self.pids), self.victim, self.pids))
-        os.kill(self.pids[0], getattr(signal, "SIG" + self.sig))
+        found = wait_until(20, self.standing) or self.victims()
+        if any(len(pids) != 1 for pids in found):
+            raise AssertionError("not one process each is the %s: %s" % (self.victim, found))
+        self.pids = [pids[0] for pids in found]
+        for pid in self.pids:
+            os.kill(pid, getattr(signal, "SIG" + self.sig))
         for steps in (self.target, self.source):
             if steps:
                 steps.close()
@@ -165,6 +196,11 @@ class Cell:
                 os.kill(self.pids[0], signal.SIGCONT)
         else:
             self.stranger("right afterwards")
+
+    def standing(self):
+        """The other side of "both" may not have a supervisor yet."""
+        found = self.victims()
+        return found if all(len(pids) == 1 for pids in found) else None
 
     # --- then
 
@@ -185,17 +221,23 @@ class Cell:
 
     def decided(self):
         """Who runs it: [], ["alpha"], ["beta"]; or None while that is open."""
-        running = []
+        running, is_open = [], False
         for host in (self.alpha, self.beta):
             state, reason, leases = self.show(host)
             if state == "unsupervised":
                 host.leasehold("attach", self.name)
-                return None
-            if state == "running" and not any(BRIDGE in lease.values() for lease in leases):
+                is_open = True
+            elif state == "running" and not any(BRIDGE in lease.values() for lease in leases):
                 running.append(host.name)
+                is_open = is_open or self.has_to_go(host)
             elif state not in ("shut-off", "none") and reason != "lease-lost":
-                return None
-        return running
+                is_open = True
+        return None if is_open else running
+
+    def has_to_go(self, host):
+        """It says "running" because it has not heard yet of what ends its guest."""
+        return not host.qemu_pids() or \
+            (self.victim == "daemon" and self.sig == "KILL" and host is self.host)
 
     def goes_on(self, host=None):
         before = self.lab.payload_seq(self.disk)
@@ -234,15 +276,20 @@ class Cell:
         that it runs."""
         if self.move.returncode == 0:
             return where == ["beta"] or self.loses_beta()
-        if "ended there" in said:
+        if "start it anew" in said:
             return not where
         if "stays here" in said or "cannot migrate" in said:
             return where == ["alpha"] or self.loses_memory()
         return True
 
     def loses_memory(self):
-        """A cell in which the guest's memory may have been on the side that was struck."""
-        return self.victim in ("qemu", "daemon")
+        """A cell in which the guest's memory may have been on the side that was struck only."""
+        sequence, _, number = self.step.partition(":")
+        if self.victim not in ("qemu", "daemon"):
+            return False
+        if sequence == "migrate":
+            return int(number) <= 4
+        return sequence == "settle" or int(number) >= (10 if self.victim == "qemu" else 11)
 
     def loses_beta(self):
         return self.host is self.beta and self.loses_memory()
@@ -267,8 +314,10 @@ class Cell:
         for steps in (self.target, self.source):
             if steps:
                 steps.close()
-        if self.sig == "STOP" and self.pids and alive(self.pids[0]):
-            os.kill(self.pids[0], signal.SIGCONT)
+        if self.sig == "STOP":
+            for pid in self.pids:
+                if alive(pid):
+                    os.kill(pid, signal.SIGCONT)
         self.revive()
         for host in (self.alpha, self.beta):
             host.leasehold("destroy", self.name)
@@ -303,10 +352,11 @@ def writes(disk):
 
 
 def run_cells(cells, scaled):
+    """@scaled: the hosts whose lock daemon has the faster clock."""
     if not cells:
         return
     with Lab("crash-migrate") as lab:
-        lab.store()
+        lab.store("--max-leases", "1000")
         lab.join(*[lab.host(name, i, SCALE if name in scaled else 1)
                    for i, name in enumerate(("alpha", "beta", "gamma"), 1)])
         rsh = Rsh(lab)
@@ -319,9 +369,17 @@ def main():
         return writes(sys.argv[2])
     cells = sys.argv[1:] or (all_cells() if ALL else SUBSET)
     daemons = [cell for cell in cells if ":daemon:" in cell]
-    run_cells([cell for cell in cells if cell not in daemons], ())
-    run_cells([cell for cell in daemons if cell.startswith("source")], ("beta", "gamma"))
-    run_cells([cell for cell in daemons if cell.startswith("dest")], ("alpha", "gamma"))
+    lanes = [([cell for cell in cells if cell not in daemons], ()),
+             ([cell for cell in daemons if cell.startswith("source")], ("beta", "gamma")),
+             ([cell for cell in daemons if cell.startswith("dest")], ("alpha", "gamma"))]
+    threads = []
+    for lane, scaled in lanes:
+        for i in range(LANES):
+            threads.append(Thread(lambda these=lane[i::LANES], s=scaled: run_cells(these, s)))
+        if not ALL:
+            threads[-1].wait(PATIENCE_SEC)
+    for thread in threads:
+        thread.wait(PATIENCE_SEC)
     return tap.done()
 
 
