@@ -41,11 +41,14 @@ typedef struct _virDomainLockEventOf {
 } virDomainLockEventOf;
 
 typedef struct _virDomainLockGuestOps {
-    /** Forks the parked child: own session, registered with the lock manager, waiting for
+    /** Forks the parked child: own session; it registers with the lock manager and waits for
      * "go" before it executes anything. Prepares @man (PrepareChild) and tells it the pid.
      * Called in the main thread, before any other thread exists. The child dies if this
      * process dies before exec. */
     gboolean (*park)(virDomainLockGuest *guest, virLockManager *man, GError **error);
+    /** Waits until it is registered, which comes before anything else with it. In the main
+     * thread, too; NULL: park waits. */
+    gboolean (*awaitParked)(virDomainLockGuest *guest, GError **error);
     /** Gives an open file to the child (parked: over its socket; running: QMP getfd). */
     gboolean (*passFd)(virDomainLockGuest *guest, int fd, const char *name, GError **error);
     /** Lets the parked child execute @argv; returns when exec succeeded and QMP greets, or

@@ -163,7 +163,7 @@ virPolicyReboot(virDomainLockObj *obj, JsonObject *data)
                          virPolicyRebootMeans(obj));
     if (!byGuest || virDomainDefGetOnReboot(obj->def) == VIR_DOMAIN_ACTION_RESTART)
         return VIR_DOMAIN_LOCK_FOLLOW_NONE;
-    /* QEMU was told to turn a reboot into a shutdown (set-action); this is one that does
+    /* QEMU was told to turn a reboot into a shutdown (-action); this is one that does
      * not know how */
     if (virDomainDefGetOnReboot(obj->def) == VIR_DOMAIN_ACTION_PRESERVE)
         return VIR_DOMAIN_LOCK_FOLLOW_PRESERVE;

@@ -390,30 +390,11 @@ virStartAudit(virStart *start, GError **error)
     return virDomainLockAuditQemu(start->obj, start->wait->deadlineUsec, error);
 }
 
-/* A reboot or panic that must not simply go on is stopped by QEMU itself: to hear of it
- * afterwards would let the guest run for a moment. */
-gboolean
-virStartSetActions(virDomainLockObj *obj, GError **error)
-{
-    g_autoptr(JsonObject) args = json_object_new();
-    g_autoptr(JsonNode) answer = NULL;
-
-    json_object_set_string_member(args, "panic", "pause");
-    if (virDomainDefGetOnReboot(obj->def) != VIR_DOMAIN_ACTION_RESTART)
-        json_object_set_string_member(args, "reboot", "shutdown");
-    answer =
-        obj->guest->ops->command(obj->guest, "set-action", args,
-                                 g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
-    return answer != NULL;
-}
-
 gboolean
 virStartCont(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
 
-    if (!virStartSetActions(obj, error))
-        return FALSE;
     obj->status->info->startedUsec = g_get_real_time();
     if (obj->flags & VIR_DOMAIN_LOCK_CREATE_PAUSED) {
         virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_PAUSED,

@@ -27,7 +27,6 @@ gboolean virStartReadChainsAgain(virStart *start, GError **error);
 gboolean virStartAdvanceUse(virStart *start, GError **error);
 gboolean virStartExec(virStart *start, GError **error);
 gboolean virStartAudit(virStart *start, GError **error);
-gboolean virStartSetActions(virDomainLockObj *obj, GError **error);
 /** Runs the guest, or leaves it paused: virDomainLockObj.flags. */
 gboolean virStartCont(virStart *start, GError **error);
 /** CANCELLED or TIMEOUT before a step whose name is @what. */

@@ -173,7 +173,6 @@ static gboolean
 guestPark(virDomainLockGuest *base, virLockManager *man, GError **error)
 {
     virSupervisorGuest *guest = toGuest(base);
-    gint64 deadline = g_get_monotonic_time() + PARK_TIMEOUT_SEC * G_USEC_PER_SEC;
     virProcessStat st = {0};
 
     /* what QEMU starts and leaves behind becomes our child, to be found and ended */
@@ -186,8 +185,7 @@ guestPark(virDomainLockGuest *base, virLockManager *man, GError **error)
         return FALSE;
     if (!forkParked(guest, man, error))
         return FALSE;
-    if (!virSupervisorParkAwaitReady(guest->park, deadline, error) ||
-        !tellPid(guest, man, error)) {
+    if (!tellPid(guest, man, error)) {
         discardChild(guest);
         return FALSE;
     }
@@ -196,6 +194,18 @@ guestPark(virDomainLockGuest *base, virLockManager *man, GError **error)
     virQmpSetProcess(guest->qmp, guest->pidfd);
     watchExit(guest);
     return TRUE;
+}
+
+static gboolean
+guestAwaitParked(virDomainLockGuest *base, GError **error)
+{
+    virSupervisorGuest *guest = toGuest(base);
+
+    /* one that is attached was parked by another supervisor */
+    return !guest->park ||
+           virSupervisorParkAwaitReady(
+               guest->park, g_get_monotonic_time() + PARK_TIMEOUT_SEC * G_USEC_PER_SEC,
+               error);
 }
 
 static gboolean
@@ -539,6 +549,7 @@ guestGetPid(virDomainLockGuest *base)
 
 static const virDomainLockGuestOps guestOps = {
     .park = guestPark,
+    .awaitParked = guestAwaitParked,
     .passFd = guestPassFd,
     .exec = guestExec,
     .command = guestCommand,

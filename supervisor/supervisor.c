@@ -694,6 +694,21 @@ virSupervisorOpenWatch(virSupervisor *sup, GError **error)
     return FALSE;
 }
 
+/* The child registers meanwhile; if it cannot, that is the better message. */
+static gboolean
+virSupervisorOpenLeases(virSupervisor *sup, GError **error)
+{
+    virDomainLockGuest *guest = sup->obj->guest;
+    g_autoptr(GError) why = NULL;
+    gboolean watched = virSupervisorOpenWatch(sup, &why);
+
+    if (guest->ops->awaitParked && !guest->ops->awaitParked(guest, error))
+        return FALSE;
+    if (!watched)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return watched;
+}
+
 static gboolean
 virSupervisorOpen(virSupervisor *sup, GError **error)
 {
@@ -705,7 +720,7 @@ virSupervisorOpen(virSupervisor *sup, GError **error)
         return FALSE;
     sup->obj->listener = virSupervisorNewsFrom;
     sup->obj->listenerData = sup;
-    return virSupervisorOpenWatch(sup, error);
+    return virSupervisorOpenLeases(sup, error);
 }
 
 static gboolean

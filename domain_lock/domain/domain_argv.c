@@ -112,6 +112,17 @@ virArgvRunsHelper(const virDomainDef *def)
     return FALSE;
 }
 
+/* A reboot or panic that must not simply go on is stopped by QEMU itself: to hear of it
+ * afterwards would let the guest run for a moment. */
+void
+virArgvActions(virArgv *argv)
+{
+    virArgvAdd(argv, "-action",
+               virDomainDefGetOnReboot(argv->def) == VIR_DOMAIN_ACTION_RESTART
+                   ? "panic=pause"
+                   : "panic=pause,reboot=shutdown");
+}
+
 static void
 virArgvFrame(virArgv *argv)
 {
@@ -122,6 +133,7 @@ virArgvFrame(virArgv *argv)
     virArgvAddOpts(argv, "-name", name);
     virArgvAdd(argv, "-S", NULL);
     virArgvAdd(argv, "-no-shutdown", NULL);
+    virArgvActions(argv);
     virArgvAdd(argv, "-no-user-config", NULL);
     virArgvAdd(argv, "-nodefaults", NULL);
     virArgvAdd(

@@ -36,6 +36,7 @@ char *virUsbBus(const virArgv *argv, const virDomainDevice *dev);
 
 void virArgvMachine(virArgv *argv);
 void virArgvMonitor(virArgv *argv);
+void virArgvActions(virArgv *argv);
 void virArgvFirmware(virArgv *argv);
 void virArgvControllers(virArgv *argv);
 void virArgvDisks(virArgv *argv);

@@ -427,6 +427,7 @@ virDomainForeignFormatArgv(const virDomainDef *def, const virDomainArgvContext *
         virArgvAdd(&argv, def->foreignArgv[i], NULL);
     virArgvAdd(&argv, "-S", NULL);
     virArgvAdd(&argv, "-no-shutdown", NULL);
+    virArgvActions(&argv);
     virArgvAdd(&argv, "-sandbox",
                "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
     if (!def->foreignHasUuid)

@@ -120,8 +120,7 @@ virIncomingReadChainsAgain(virIncoming *incoming, GError **error)
 static gboolean
 virIncomingExec(virIncoming *incoming, GError **error)
 {
-    return virStartExec(&incoming->start, error) &&
-           virStartSetActions(incoming->start.obj, error);
+    return virStartExec(&incoming->start, error);
 }
 
 static gboolean

@@ -197,6 +197,8 @@ testArgv(void)
         "64",
         "-S",
         "-no-shutdown",
+        "-action",
+        "panic=pause",
         "-sandbox",
         "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-uuid",

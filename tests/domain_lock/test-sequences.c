@@ -26,7 +26,7 @@ testStartOrder(Fake *self, gconstpointer data)
     g_assert_cmpstr(
         log, ==,
         "describe plugin guest park chains register acquire chains advance argv "
-        "exec query-named-block-nodes set-action cont");
+        "exec query-named-block-nodes cont");
     g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_RUNNING);
     g_assert_true(self->held);
 }
@@ -581,7 +581,7 @@ addFailures(void)
                                    {"acquire", 0},    {"chains", 1},
                                    {"advance", 0},    {"argv", 0},
                                    {"exec", 0},       {"query-named-block-nodes", 0},
-                                   {"set-action", 0}, {"cont", 0}};
+                                   {"cont", 0}};
     static const char *const cancels[] = {"acquire", "advance", "exec",
                                           "query-named-block-nodes"};
 

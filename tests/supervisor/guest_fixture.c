@@ -86,7 +86,8 @@ guestFixturePark(GuestFixture *fixture)
 {
     g_autoptr(GError) error = NULL;
     gboolean ok =
-        fixture->guest->ops->park(fixture->guest, guestFixtureManager(fixture), &error);
+        fixture->guest->ops->park(fixture->guest, guestFixtureManager(fixture), &error) &&
+        fixture->guest->ops->awaitParked(fixture->guest, &error);
 
     virAssertNoError(error);
     g_assert_true(ok);
