@@ -198,6 +198,7 @@ checkOptions(const virSpawnOptions *options, GError **error)
     ok = ok && (options->argv != NULL) != (options->childForkSafe != NULL);
     ok = ok && !(options->flags & VIR_SPAWN_DETACHED &&
                  (!options->argv || options->flags & VIR_SPAWN_DIE_WITH_PARENT));
+    ok = ok && !(options->flags & VIR_SPAWN_NO_WAIT && options->argv);
     if (!ok)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
                     "cannot start %s: bad descriptors or no program were given",
@@ -305,7 +306,7 @@ virSpawn(const virSpawnOptions *options, pid_t *pid, int *pidfd, GError **error)
     virFdClose(g_steal_fd(&writeFd));
     if (rc == 0 && (childPidfd = virPidfdOpen(child)) < 0)
         rc = errno;
-    if (rc == 0)
+    if (rc == 0 && !(options->flags & VIR_SPAWN_NO_WAIT))
         rc = awaitExec(readFd);
     if (child > 0 && (rc != 0 || options->flags & VIR_SPAWN_DETACHED))
         endChild(child); /* of a detached one this is the first process: it ends anyway */

@@ -28,6 +28,9 @@ typedef enum {
      * VIR_SPAWN_TIMEOUT_SEC nothing is known: it needs a sign of its own that it was given
      * up, like the end of a socket. */
     VIR_SPAWN_DETACHED = 1 << 4,
+    /** With childForkSafe: returns at once. That the child could not be set up is known only
+     * by its end, before its function has given a sign of its own. */
+    VIR_SPAWN_NO_WAIT = 1 << 5,
 } virSpawnFlags;
 
 /** For stdioFds: /dev/null, or what the parent has. */

@@ -178,7 +178,7 @@ virSupervisorParkNew(const virSupervisorParkOptions *options, GError **error)
     virSupervisorPark *park = g_new0(virSupervisorPark, 1);
     virSpawnOptions spawn = {
         .what = "the process of the guest",
-        .flags = VIR_SPAWN_NEW_SESSION | VIR_SPAWN_DIE_WITH_PARENT,
+        .flags = VIR_SPAWN_NEW_SESSION | VIR_SPAWN_DIE_WITH_PARENT | VIR_SPAWN_NO_WAIT,
         .stdioFds = {VIR_SPAWN_STDIO_NULL, options->logFd, options->logFd},
         .cgroupFd = options->cgroupFd,
         .childForkSafe = parkedForkSafe,

@@ -79,6 +79,10 @@ gboolean virDomainLockCallJobBegun(virDomainLock *dom, const char *method,
 virDomainLockInfo *virDomainLockCallInfo(virDomainLock *dom,
                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** One call on a connection of virDomainLockConnect. */
+GVariant *virDomainLockCallOn(GDBusConnection *connection, const char *interface,
+                              const char *method, GVariant *parameters, gint timeoutMsec,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** @interface: the one that has @method. */
 GVariant *virDomainLockCallReply(virDomainLock *dom, const char *interface,
                                  const char *method, GVariant *parameters,

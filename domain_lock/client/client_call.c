@@ -132,22 +132,30 @@ virDomainLockConnect(virDomainLock *dom, GError **error)
 }
 
 GVariant *
+virDomainLockCallOn(GDBusConnection *connection, const char *interface,
+                    const char *method, GVariant *parameters, gint timeoutMsec,
+                    GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    GVariant *reply = g_dbus_connection_call_sync(
+        connection, NULL, "/io/leasehold/Guest", interface, method, parameters, NULL,
+        G_DBUS_CALL_FLAGS_NONE, timeoutMsec, NULL, &why);
+
+    if (!reply)
+        g_propagate_error(error, virDomainLockErrorFromRemote(why));
+    return reply;
+}
+
+GVariant *
 virDomainLockCallReply(virDomainLock *dom, const char *interface, const char *method,
                        GVariant *parameters, gint timeoutMsec, GError **error)
 {
     g_autoptr(GVariant) arguments = parameters ? g_variant_ref_sink(parameters) : NULL;
     g_autoptr(GDBusConnection) connection = virDomainLockConnect(dom, error);
-    g_autoptr(GError) why = NULL;
-    GVariant *reply = NULL;
 
-    if (!connection)
-        return NULL;
-    reply = g_dbus_connection_call_sync(connection, NULL, "/io/leasehold/Guest",
-                                        interface, method, arguments, NULL,
-                                        G_DBUS_CALL_FLAGS_NONE, timeoutMsec, NULL, &why);
-    if (!reply)
-        g_propagate_error(error, virDomainLockErrorFromRemote(why));
-    return reply;
+    return connection ? virDomainLockCallOn(connection, interface, method, arguments,
+                                            timeoutMsec, error)
+                      : NULL;
 }
 
 gboolean

@@ -12,14 +12,34 @@
 #define CALL_DISK_MSEC 180000
 #define CALL_MAX_SEC 1000000
 
+static gpointer
+virClientPackThread(gpointer xml)
+{
+    return virDomainLockPackXML(xml);
+}
+
+/* The element is parsed here, so that the supervisor need not, and while that answers. */
+static gboolean
+virClientAttachXML(virDomainLock *dom, const char *method, const char *xml, guint flags,
+                   GError **error)
+{
+    GThread *parser = g_thread_try_new("xml", virClientPackThread, (gpointer)xml, NULL);
+    g_autoptr(GDBusConnection) connection =
+        virDomainLockAttachIfOrphan(dom, error) ? virDomainLockConnect(dom, error) : NULL;
+    g_autofree char *packed = parser ? g_thread_join(parser) : NULL;
+    g_autoptr(GVariant) reply = NULL;
+
+    if (connection)
+        reply = virDomainLockCallOn(connection, "io.leasehold.Guest1", method,
+                                    g_variant_new("(su)", packed ? packed : xml, flags),
+                                    CALL_DISK_MSEC, error);
+    return reply != NULL;
+}
+
 gboolean
 virDomainLockAttachDisk(virDomainLock *dom, const char *xml, guint flags, GError **error)
 {
-    g_autofree char *packed = virDomainLockPackXML(xml);
-
-    return virDomainLockCall(dom, "AttachDisk",
-                             g_variant_new("(su)", packed ? packed : xml, flags),
-                             CALL_DISK_MSEC, error);
+    return virClientAttachXML(dom, "AttachDisk", xml, flags, error);
 }
 
 gboolean
@@ -46,11 +66,7 @@ virDomainLockChangeMedia(virDomainLock *dom, const char *target, const char *pat
 gboolean
 virDomainLockAttachLease(virDomainLock *dom, const char *xml, guint flags, GError **error)
 {
-    g_autofree char *packed = virDomainLockPackXML(xml);
-
-    return virDomainLockCall(dom, "AttachLease",
-                             g_variant_new("(su)", packed ? packed : xml, flags),
-                             CALL_DISK_MSEC, error);
+    return virClientAttachXML(dom, "AttachLease", xml, flags, error);
 }
 
 gboolean
