@@ -13,6 +13,7 @@ guest_tests = \
 	%D%/test-format-note.sh \
 	%D%/test-linux-power.sh \
 	%D%/test-linux-shutdown.sh \
+	%D%/test-power-steps.py \
 	%D%/test-reattach.py \
 	%D%/test-reattach-lost.py \
 	%D%/test-reattach-steps.py \
@@ -29,6 +30,7 @@ guest_tests = \
 guest_slow_tests = \
 	%D%/test-crash-start-all.py \
 	%D%/test-hotplug-random-all.py \
+	%D%/test-power-steps-all.py \
 	%D%/test-reattach-steps-all.py \
 	%D%/test-save-steps-all.py \
 	%D%/test-snapshot-offline-steps-all.py \
