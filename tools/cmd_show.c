@@ -82,8 +82,10 @@ virToolShowLeases(const GPtrArray *leases)
 }
 
 static void
-virToolShowPrint(const virDomainLockInfo *info)
+virToolShowPrint(const virDomainLockInfo *info, const char *saved)
 {
+    g_autofree char *savedText =
+        saved ? g_strdup_printf("%s; its next 'run' goes on from it", saved) : NULL;
     g_autofree char *state = virToolGuestState(info);
     g_autofree char *job = virToolJobText(info);
     g_autofree char *plugin =
@@ -99,6 +101,7 @@ virToolShowPrint(const virDomainLockInfo *info)
     for (gsize i = 0; notes[i]; i++)
         virToolField("Note:", *notes[i] ? notes[i] : NULL);
     virToolShowTimes(info);
+    virToolField("Saved:", savedText);
     virToolShowProcesses(info);
     virToolField("Plugin:", plugin);
     virToolField("On loss:", info->onLockfailure);
@@ -130,6 +133,7 @@ virToolCmdShow(virTool *tool)
     };
     g_autoptr(virDomainLock) dom = NULL;
     g_autoptr(virDomainLockInfo) info = NULL;
+    g_autofree char *saved = NULL;
     g_autoptr(GError) error = NULL;
 
     if (!virToolParse(tool, entries, 1, 1))
@@ -144,13 +148,14 @@ virToolCmdShow(virTool *tool)
     info = virDomainLockGetInfo(dom, &error);
     if (!info)
         return virToolFail(tool, error);
+    saved = virDomainLockGetManagedSave(tool->config, info->uuid);
     if (tool->json) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
 
         virToolJsonGuest(builder, info);
         virToolJsonPrint(builder, stdout, TRUE);
     } else {
-        virToolShowPrint(info);
+        virToolShowPrint(info, saved);
     }
     return VIR_TOOL_EXIT_OK;
 }

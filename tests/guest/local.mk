@@ -41,6 +41,10 @@ dist_check_SCRIPTS += $(guest_tests) $(guest_slow_tests)
 TESTS += $(guest_tests)
 SLOW_TESTS += $(guest_slow_tests)
 
+check_PROGRAMS += %D%/own_guest
+%C%_own_guest_SOURCES = %D%/own_guest.c
+%C%_own_guest_LDADD = libdomain_lock.la liblock_manager.la $(GIO_LIBS) $(GLIB_LIBS)
+
 # for LD_PRELOAD, into QEMU, too, so without sanitizers; -rpath makes libtool build more than an
 # archive
 check_LTLIBRARIES += %D%/faulty_storage.la

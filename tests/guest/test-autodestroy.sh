@@ -80,6 +80,34 @@ exits 0 "at once" leasehold destroy own
 is "$(pid_of exit_signal)" 9 "it is killed, and how is known"
 ok "its disk is free" free
 
+# --- the same by the C API --------------------------------------------------------------------
+own=$top_builddir/tests/guest/own_guest
+mkfifo "$TEST_TMP/input"
+# begin: our program runs, with its guest; it ends when descriptor 7 is closed
+begin() {
+    "$own" "$TEST_TMP/own.xml" <"$TEST_TMP/input" >"$TEST_TMP/own.log" 2>&1 &
+    spawned=$!
+    cleanup_fn end_pid "$spawned"
+    exec 7>"$TEST_TMP/input"
+    wait_until 30 grep -q "^runs [0-9]" "$TEST_TMP/own.log" ||
+        bail_out "no guest: $(<"$TEST_TMP/own.log")"
+}
+begin
+ok "a program that asked for it: the guest runs" payload_writes "$disk"
+kill -KILL "$spawned"
+exec 7>&-
+ok "the program is killed, and the guest ends" wait_until 20 is_state shut-off
+like "$(happened 2)" "OWNER_GONE host  .*pid $spawned.* has ended
+STOPPED destroyed" "and the history says why"
+begin
+exec 7>&-
+wait "$spawned"
+is "$?" 0 "the program ends by itself"
+ok "and so does the guest" wait_until 20 is_state shut-off
+ok "its disk is free" free
+exits 1 "not of a guest that may run already" "$own" "$TEST_TMP/own.xml" attach
+like "$errors" "mutually exclusive" "by name"
+
 exits 2 "not without --foreground" leasehold run "$TEST_TMP/own.xml" --autodestroy
 like "$errors" "--autodestroy needs --foreground" "by name"
 exits 122 "not with --attach" leasehold run "$TEST_TMP/own.xml" --foreground --autodestroy --attach

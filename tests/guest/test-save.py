@@ -246,6 +246,9 @@ def managed(lab):
     guest = Guest(lab, "managed")
     done = guest.alpha.leasehold("managed-save", "managed")
     tap.ok(done.returncode == 0, "managed-save", done.stderr)
+    text = guest.alpha.leasehold("show", "managed").stdout
+    tap.ok("Saved: " in text and "/state/save/" in text and "goes on from it" in text,
+           "show tells of it", text)
     done = guest.alpha.leasehold("run", *guest.args)
     tap.ok(done.returncode == 0 and writes(lab, guest.disk), "the next run brings it back",
            done.stderr)
