@@ -39,6 +39,8 @@
 #define PASS_TIMEOUT_SEC 10
 /* A QEMU that closed its monitor is ending; this long it may take to be gone. */
 #define ENDING_USEC (2 * G_USEC_PER_SEC)
+/* The same, on a busy host: its last words are worth more than a quick answer. */
+#define LAST_WORDS_USEC (10 * G_USEC_PER_SEC)
 
 typedef struct _virSupervisorGuest {
     virDomainLockGuest base;
@@ -278,14 +280,18 @@ explainEarlyEnd(virSupervisorGuest *guest, goffset logStart, GError **error)
 {
     g_autofree char *how = NULL;
     g_autofree char *words = NULL;
+    gboolean cancelled = (*error)->code == VIR_LOCK_ERROR_CANCELLED;
+    gboolean silent = cancelled || (*error)->code == VIR_LOCK_ERROR_TIMEOUT;
     int status;
 
     /* a monitor that closed means a QEMU that is ending, one that is silent does not */
-    if (!virPidfdWait(guest->pidfd, (*error)->code == VIR_LOCK_ERROR_TIMEOUT
-                                        ? 0
-                                        : g_get_monotonic_time() + ENDING_USEC))
+    if (!virPidfdWait(guest->pidfd,
+                      silent ? 0 : g_get_monotonic_time() + LAST_WORDS_USEC))
         return;
     status = peekStatus(guest);
+    /* its own end cancels the start; but who cancels has it killed */
+    if (cancelled && (status < 0 || !WIFEXITED(status)))
+        return;
     how = status < 0 ? g_strdup("ended") : virSpawnDescribeStatus(status);
     words = virSupervisorLogTail(guest->logFd, logStart);
     g_clear_error(error);
@@ -368,8 +374,7 @@ guestExec(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec
     virFdClose(g_steal_fd(&guest->listenFd));
     if (virQmpConnect(guest->qmp, deadlineUsec, cancellable, &cause))
         return TRUE;
-    if (!g_cancellable_is_cancelled(cancellable))
-        explainEarlyEnd(guest, logStart, &cause);
+    explainEarlyEnd(guest, logStart, &cause);
     g_propagate_error(error, cause);
     return FALSE;
 }

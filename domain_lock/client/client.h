@@ -32,6 +32,9 @@ char *virDomainLockDir(virDomainLock *dom);
  */
 virDomainLockInfo *virDomainLockReadInfo(virLockConfig *config, const char *uuid);
 
+/** The guest's name as far as it is seen before anybody has looked closer: what ps shows. */
+char *virDomainLockSpecLabel(const virDomainLockSpec *spec);
+
 /** As virDomainLockCreateXML; path of the configuration and bounds in @spec are set here. */
 virDomainLock *virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
                                        const virLockWait *wait,

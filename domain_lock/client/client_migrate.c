@@ -313,6 +313,23 @@ virMigrateInSayRunning(virMigrateChannel *channel)
         g_info("%s", gone->message);
 }
 
+/* Who lives under that name here is the same guest. */
+static gboolean
+virMigrateInIsNameFree(virDomainLock *guest, const virDomainLockSpec *spec, GError **error)
+{
+    g_autofree char *name = virDomainLockSpecLabel(spec);
+    g_autoptr(virDomainLock) other = virDomainLockLookup(guest->config, name, NULL);
+    g_autoptr(virDomainLockInfo) info =
+        other ? virDomainLockReadInfo(guest->config, other->uuid) : NULL;
+
+    if (!info || info->state == VIR_DOMAIN_LOCK_STATE_SHUTOFF ||
+        g_ascii_strcasecmp(info->uuid, guest->uuid) == 0)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "another guest (%s) has the name '%s' on that host", info->uuid, name);
+    return FALSE;
+}
+
 /* A source that has thought better of it has said why, on its own side. */
 static gboolean
 virMigrateInIsWanted(JsonObject *request, GError **error)
@@ -344,6 +361,8 @@ virMigrateInRun(virLockConfig *config, virMigrateChannel *channel, const int *fd
     if (!spec)
         return NULL;
     (void)virMigrateInRecover(guest);
+    if (guest && !virMigrateInIsNameFree(guest, spec, error))
+        return NULL;
     before = virMigrateInSupervisor(guest);
     memcpy(spec->channel, fds, sizeof(spec->channel));
     wait.busyUsec = g_get_monotonic_time() + MIGRATE_BUSY_USEC;

@@ -66,9 +66,8 @@ virStartElement(const char *xml, const char *element)
     return look.text;
 }
 
-/* What ps shows: no more than a label. */
-static char *
-virStartLabel(const virDomainLockSpec *spec)
+char *
+virDomainLockSpecLabel(const virDomainLockSpec *spec)
 {
     char *name = spec->xml ? virStartElement(spec->xml, "name") : g_strdup(spec->name);
 
@@ -89,7 +88,7 @@ virStartSpawn(const virDomainLockSpec *spec, int statusFd, GError **error)
     g_autofree char *path =
         g_build_filename(dir ? dir : LEASEHOLD_HELPERDIR, "leasehold-supervisor", NULL);
     g_autofree char *status = g_strdup_printf("--status-fd=%d", statusFd);
-    g_autofree char *label = virStartLabel(spec);
+    g_autofree char *label = virDomainLockSpecLabel(spec);
     g_autofree char *guest = g_strconcat("--guest=", label, NULL);
     g_autofree char *channelIn = g_strdup_printf("--channel-in=%d", spec->channel[0]);
     g_autofree char *channelOut = g_strdup_printf("--channel-out=%d", spec->channel[1]);
@@ -317,7 +316,7 @@ virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
 static virDomainLock *
 virStartFindRunning(virLockConfig *config, const virDomainLockSpec *spec)
 {
-    g_autofree char *name = virStartLabel(spec);
+    g_autofree char *name = virDomainLockSpecLabel(spec);
     g_autofree char *uuid =
         spec->xml ? virStartElement(spec->xml, "uuid") : g_strdup(spec->uuid);
     g_autoptr(virDomainLock) dom = virDomainLockLookup(config, uuid ? uuid : name, NULL);

@@ -464,7 +464,8 @@ virOutSend(virMigrateOut *out, GError **error)
     return virOutSeal(out, error) && virOutGiveWord(out, error);
 }
 
-/* Before the word: whatever QEMU or the other side leave open, the guest stays here. */
+/* Before the word: whatever QEMU or the other side leave open, the guest stays here. A stale
+ * view of its leases is another store, and no guest that has gone on. */
 static void
 virOutSetStays(virMigrateOut *out, GError *why, GError **error)
 {
@@ -472,6 +473,8 @@ virOutSetStays(virMigrateOut *out, GError *why, GError **error)
 
     if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE))
         why->code = VIR_LOCK_ERROR_UNAVAILABLE;
+    if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STALE))
+        why->code = VIR_LOCK_ERROR_CONFIG;
     g_propagate_prefixed_error(error, why, "cannot migrate guest '%s' to host '%s': ", guest,
                                out->host);
 }

@@ -8,6 +8,7 @@ migrate_tests = \
 	%D%/test-migrate-domains.py \
 	%D%/test-migrate-late.py \
 	%D%/test-migrate-postcopy.py \
+	%D%/test-migrate-preflight.py \
 	%D%/test-migrate-steps.py \
 	%D%/test-migrate-third.py \
 	%D%/test-migrate-tls.py \
