@@ -249,7 +249,8 @@ ok "nothing is left" wait_until 3 nothing_left
 wait "$hung"
 is $? 1 "a cancelled start ends although its disk does not answer"
 like "$(<"$TEST_TMP/hung.log")" "cancelled.*does not return.*storage.*does not answer" "and says why"
-is "$(ls "$(host_dir dead)/run/guests")" "" "and leaves nothing"
+no_guest_left() { [ -z "$(ls "$(host_dir dead)/run/guests")" ]; }
+ok "and leaves nothing" wait_until 5 no_guest_left
 ok "the store is whole" host alpha leasehold store check
 diag "$output"
 done_testing
