@@ -12,6 +12,8 @@ common_libcommon_la_SOURCES = \
 	%D%/lock_types.c \
 	%D%/text.c \
 	%D%/text.h \
+	%D%/xml_node.c \
+	%D%/xml_node.h \
 	%D%/fd.c \
 	%D%/fd.h \
 	%D%/spawn.c \

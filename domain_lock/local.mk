@@ -103,8 +103,6 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/domain/domain_usb.c \
 	%D%/domain/domain_xml.c \
 	%D%/domain/domain_xml.h \
-	%D%/domain/xml_node.c \
-	%D%/domain/xml_node.h \
 	%D%/domain/xml_parser.h \
 	%D%/image/image_chain.c \
 	%D%/image/image_chain.h \
@@ -155,8 +153,6 @@ domain_lock_libdomain_lock_core_la_LIBADD = $(JSON_LIBS) $(GIO_LIBS) $(GLIB_LIBS
 # libxml2 and what that brings along, for those who have text to parse.
 helper_LTLIBRARIES += helpers/leasehold-xml.la
 helpers_leasehold_xml_la_SOURCES = \
-	%D%/domain/xml_node.c \
-	%D%/domain/xml_node.h \
 	%D%/domain/xml_parser.c \
 	%D%/domain/xml_parser.h \
 	$(NULL)

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include "common/xml_node.h"
 #include "tools/tool.h"
 
 #include <sys/stat.h>
@@ -61,26 +62,29 @@ virToolAttachCheck(virTool *tool, const virToolAttachOptions *options)
     return FALSE;
 }
 
-/* The same description that a FILE.xml would have. */
+/* The same description that a FILE.xml would have, as if it had been parsed. */
 static char *
 virToolAttachXml(const virToolAttachOptions *options)
 {
     g_autofree char *path = virToolAbsolutePath(options->source);
     struct stat st;
     gboolean block = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
-    g_autofree char *driver = g_markup_printf_escaped(
-        "<driver name='qemu' type='%s'/>", options->format ? options->format : "raw");
-    g_autofree char *serial =
-        options->serial ? g_markup_printf_escaped("<serial>%s</serial>", options->serial)
-                        : g_strdup("");
-    g_autofree char *source = g_markup_printf_escaped(
-        block ? "<source dev='%s'/>" : "<source file='%s'/>", path);
-    g_autofree char *target =
-        g_markup_printf_escaped("<target dev='%s'/>", options->target);
+    g_autoptr(virXmlNode) disk = virXmlNodeNew(VIR_XML_ELEMENT, "disk");
+    virXmlNode *driver = virXmlNodeAdd(disk, "driver");
 
-    return g_strconcat("<disk device='disk' type='", block ? "block" : "file", "'>",
-                       driver, source, target, options->readOnly ? "<readonly/>" : "",
-                       options->shareable ? "<shareable/>" : "", serial, "</disk>", NULL);
+    virXmlNodeSet(disk, "device", "disk");
+    virXmlNodeSet(disk, "type", block ? "block" : "file");
+    virXmlNodeSet(driver, "name", "qemu");
+    virXmlNodeSet(driver, "type", options->format ? options->format : "raw");
+    virXmlNodeSet(virXmlNodeAdd(disk, "source"), block ? "dev" : "file", path);
+    virXmlNodeSet(virXmlNodeAdd(disk, "target"), "dev", options->target);
+    if (options->readOnly)
+        virXmlNodeAdd(disk, "readonly");
+    if (options->shareable)
+        virXmlNodeAdd(disk, "shareable");
+    if (options->serial)
+        virXmlNodeSetText(virXmlNodeAdd(disk, "serial"), options->serial);
+    return virXmlNodePack(disk);
 }
 
 int
@@ -114,7 +118,11 @@ virToolCmdAttachDisk(virTool *tool)
         return tool->exitStatus;
     xml = tool->args[1] ? virToolReadXml(tool->args[1], &error)
                         : virToolAttachXml(&options);
-    if (!xml)
+    if (!tool->args[1] && !virXmlTextIsValid(xml))
+        g_set_error(&error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                    "the disk cannot be described in XML: there are characters in it that "
+                    "are no text");
+    if (error)
         return virToolFail(tool, error);
     dom = virToolGuest(tool, tool->args[0]);
     if (!dom)

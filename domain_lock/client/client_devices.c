@@ -3,9 +3,12 @@
  * client_devices.c: what a guest consists of, and what comes to it and goes while it runs.
  */
 #include "client.h"
+#include "common/xml_node.h"
 #include "domain_lock/describe.h"
 #include "domain_lock/domain/domain_def.h"
 #include "domain_lock/save/archive.h"
+
+#include <string.h>
 
 #define CALL_MSEC 30000
 /* Longer than the supervisor takes to wait for its turn, to attach a disk and to undo that. */
@@ -23,7 +26,10 @@ static gboolean
 virClientAttachXML(virDomainLock *dom, const char *method, const char *xml, guint flags,
                    GError **error)
 {
-    GThread *parser = g_thread_try_new("xml", virClientPackThread, (gpointer)xml, NULL);
+    GThread *parser =
+        virXmlNodeIsPacked(xml, strlen(xml))
+            ? NULL
+            : g_thread_try_new("xml", virClientPackThread, (gpointer)xml, NULL);
     g_autoptr(GDBusConnection) connection =
         virDomainLockAttachIfOrphan(dom, error) ? virDomainLockConnect(dom, error) : NULL;
     g_autofree char *packed = parser ? g_thread_join(parser) : NULL;

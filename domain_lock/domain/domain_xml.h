@@ -11,7 +11,7 @@
 #ifndef LEASEHOLD_DOMAIN_LOCK_DOMAIN_XML_H
 #define LEASEHOLD_DOMAIN_LOCK_DOMAIN_XML_H
 
-#include "domain_lock/domain/xml_node.h"
+#include "common/xml_node.h"
 
 #include <gio/gio.h>
 

@@ -7,7 +7,7 @@
 #ifndef LEASEHOLD_DOMAIN_LOCK_XML_PARSER_H
 #define LEASEHOLD_DOMAIN_LOCK_XML_PARSER_H
 
-#include "domain_lock/domain/xml_node.h"
+#include "common/xml_node.h"
 
 #define VIR_XML_PARSER_MODULE "leasehold-xml.so"
 #define VIR_XML_PARSER_SYMBOL "virXmlParserRun"

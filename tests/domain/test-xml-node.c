@@ -159,6 +159,8 @@ testHostile(void)
         "3;1;-;-;1;a-;0;0;0;",                          /* no such kind */
         "0;1;-;-;-;-;0;0;0;",                           /* no name */
         "0;1;-;-;0;-;0;0;0;",                           /* an empty one */
+        "0;1;-;-;1;a1;\001" "0;0;0;",                    /* what XML cannot have */
+        "0;1;-;-;1;a3;\357\277\276" "0;0;0;",            /* U+FFFE */
         "0;1;-;-;3;a>b-;0;0;0;",                        /* one that ends its tag */
         "0;1;-;-;1;a-;1;-;3;k=\"1;v0;0;",               /* so does an attribute's */
         "0;1;-;-;99999999999999999999;a-;0;0;0;",       /* longer than there is text */

@@ -155,6 +155,8 @@ def wrong(case):
     case.refused("an image that another guest has is refused with its owner",
                  case.attach(case.lab.file("other.img")), 3, "other", "beta")
     case.refused("a missing image is named", case.attach(case.lab.file("none.img")), 1, "none.img")
+    case.refused("a name that XML cannot hold is refused",
+                 case.attach(case.image("odd\001.img")), 1, "no text")
     case.refused("a bus without plugging is UNSUPPORTED", case.attach(data, "hdb"), 1, "ide")
     case.refused("a bus without controller is named", case.attach(data, "sdb"), 1, "scsi",
                  "controller")

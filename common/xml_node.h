@@ -7,8 +7,8 @@
  * it has read is kept in a tree of our own. One of our programs hands a description to
  * another in parsed form (virXmlNodePack), so that a supervisor mostly does without.
  */
-#ifndef LEASEHOLD_DOMAIN_LOCK_XML_NODE_H
-#define LEASEHOLD_DOMAIN_LOCK_XML_NODE_H
+#ifndef LEASEHOLD_COMMON_XML_NODE_H
+#define LEASEHOLD_COMMON_XML_NODE_H
 
 #include <glib.h>
 
@@ -66,6 +66,8 @@ virXmlNode *virXmlNodeFirstElement(const virXmlNode *parent);
 virXmlNode *virXmlNodeNextElement(const virXmlNode *node);
 gboolean virXmlNodeIsBlank(const virXmlNode *node);
 
+/** Whether it is UTF-8 without characters that XML cannot have. */
+gboolean virXmlTextIsValid(const char *text);
 /** The tree as indented XML, without an end of line. */
 char *virXmlNodeFormat(const virXmlNode *root) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -8,7 +8,7 @@
  * none. It is text without NUL, so that it fits wherever a description does.
  */
 #include "config.h"
-#include "domain_lock/domain/xml_node.h"
+#include "common/xml_node.h"
 
 #include <string.h>
 
@@ -210,6 +210,20 @@ virXmlNodeIsBlank(const virXmlNode *node)
 {
     return node->kind == VIR_XML_TEXT_NODE &&
            node->content[strspn(node->content, " \t\r\n")] == '\0';
+}
+
+gboolean
+virXmlTextIsValid(const char *text)
+{
+    if (!g_utf8_validate(text, -1, NULL))
+        return FALSE;
+    for (; *text; text = g_utf8_next_char(text)) {
+        gunichar c = g_utf8_get_char(text);
+
+        if ((c < ' ' && !strchr("\t\n\r", (int)c)) || c == 0xfffe || c == 0xffff)
+            return FALSE;
+    }
+    return TRUE;
 }
 
 /* --- as XML -------------------------------------------------------------------------------- */
@@ -423,7 +437,7 @@ virXmlUnpackString(virXmlUnpack *from, gboolean required, char **string)
         return FALSE;
     *string = g_strndup(from->at, len);
     from->at += len;
-    return g_utf8_validate(*string, (gssize)len, NULL);
+    return strlen(*string) == len && virXmlTextIsValid(*string);
 }
 
 /* Of an element, an attribute or a prefix: nothing that would end it when it is formatted. */
