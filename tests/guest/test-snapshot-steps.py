@@ -6,7 +6,8 @@ killed, or the command. Whatever dies, afterwards the list is true, every snapsh
 or gone or says what it lacks, the images are sound and hold nothing that is not in the list, and
 the guest has lost nothing that it should not have.
 
-Seen failing: "the guest goes on" after a revert, when a new supervisor does not finish it.
+Seen failing: "the guest goes on" after a revert, when a new supervisor does not finish it; "the
+guest can be started again" (revert 4, QEMU), when a revert that QEMU was not told of counts as begun.
 """
 
 import json
