@@ -24,6 +24,7 @@ SIGNALS = ("KILL", "STOP")
 REFUSED = (3, 4)  # exit statuses of "run": busy, unavailable
 COMMAND_SEC = 120
 QUIET_SEC = 1
+STEP_SEC = 30
 
 
 class Plan:
@@ -61,11 +62,15 @@ class Plan:
     def others(self):
         return [host for host in self.lab.hosts if host is not self.judge]
 
-    def prepare(self):
+    def prepare(self, steps):
+        """The guest's supervisor is started here: it is told of @steps now or never."""
         for line in self.before:
-            done = self.host.leasehold(*line, timeout=COMMAND_SEC)
-            if done.returncode != 0:
-                raise HarnessError("leasehold %s: %s" % (shlex.join(line), done.stderr.strip()))
+            command = self.host.popen(*line, steps=Lent(steps))
+            for _ in _let_pass(steps, command):
+                pass
+            _, errors = command.communicate(timeout=COMMAND_SEC)
+            if command.returncode != 0:
+                raise HarnessError("leasehold %s: %s" % (shlex.join(line), errors.strip()))
 
     def clean(self):
         for host in self.lab.hosts:
@@ -80,13 +85,23 @@ class Plan:
                               timeout=COMMAND_SEC)
 
 
+class Lent:
+    """Steps for a command after which others come."""
+
+    def __init__(self, steps):
+        self.fd = steps.fd
+
+    def started(self):
+        """The other end stays open for those."""
+
+
 def steps_of(plan):
     """The steps that the command passes when nothing happens to it."""
     plan.clean()
-    plan.prepare()
     steps = Steps()
-    command = plan.host.popen(*plan.command, steps=steps)
     try:
+        plan.prepare(steps)
+        command = plan.host.popen(*plan.command, steps=steps)
         seen = list(_let_pass(steps, command))
         _, errors = command.communicate(timeout=COMMAND_SEC)
     finally:
@@ -124,6 +139,7 @@ class Cell:
         self.where = plan.lab.find(where) if where else plan.host
         self.verdicts = []
         self.status, self.said = None, ""
+        self.steps = None
         self.skipped = False # nobody to strike: the victim is not there at this step
 
     def word(self):
@@ -136,9 +152,10 @@ class Cell:
         self.verdicts.append((what, bool(good), "" if good else seen))
 
     def run(self):
+        self.steps = Steps()
         try:
             self.plan.clean()
-            self.plan.prepare()
+            self.plan.prepare(self.steps)
             self._strike()
             if self.skipped:
                 self.command.communicate(timeout=COMMAND_SEC)
@@ -153,13 +170,14 @@ class Cell:
             self._leave()
 
     def _leave(self):
+        self.steps.close()
         with contextlib.suppress(HarnessError, AssertionError, subprocess.TimeoutExpired):
             self.plan.clean()
 
     def _strike(self):
-        steps = Steps()
-        self.command = self.plan.host.popen(*self.plan.command, steps=steps)
-        steps.until(self.step)
+        self.command = self.plan.host.popen(*self.plan.command, steps=self.steps)
+        self.steps.ours.settimeout(STEP_SEC)
+        self.steps.until(self.step)
         self.pids = self._victims()
         self.skipped = not self.pids
         if self.kind == "host":
@@ -167,7 +185,7 @@ class Cell:
         else:
             for pid in self.pids:
                 os.kill(pid, getattr(signal, "SIG" + self.sig))
-        steps.close()
+        self.steps.close()
 
     def _victims(self):
         if self.kind == "command":
