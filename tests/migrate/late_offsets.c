@@ -256,6 +256,16 @@ tryBetween(size_t low, size_t high, Outcome atLow)
     return 0;
 }
 
+/* None that steps over the beginning of the last 64 KiB, or over the end. */
+static size_t
+nextStep(size_t missing, size_t each)
+{
+    size_t left = missing > LAST_BYTES ? missing - LAST_BYTES : missing;
+    size_t step = missing > LAST_BYTES && each < FAR_STRIDE ? FAR_STRIDE : each;
+
+    return step < left ? step : left;
+}
+
 /* TRUE in a copy. */
 static int
 tryAll(void)
@@ -272,8 +282,7 @@ tryAll(void)
         last = now;
         if (missing == 0)
             break;
-        step = missing > LAST_BYTES && each < FAR_STRIDE ? FAR_STRIDE : each;
-        step = step < missing ? step : missing;
+        step = nextStep(missing, each);
     }
     (void)dprintf(stream.report, "0 end\n");
     (void)close(stream.report);
