@@ -16,8 +16,6 @@
 
 #define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
 #define OUT_CANCEL_USEC (30 * G_USEC_PER_SEC)
-/* A QEMU that hangs may answer again, and its guest is nobody else's. */
-#define OUT_REACH_USEC (120 * G_USEC_PER_SEC)
 #define OUT_STOP_USEC (2 * G_USEC_PER_SEC)
 #define OUT_STOP_NAP_USEC 2000
 #define OUT_LEAVE_USEC (15 * G_USEC_PER_SEC)
@@ -74,55 +72,30 @@ virOutIsOver(const virMigrateProgress *progress)
     return g_strv_contains(ends, progress->status);
 }
 
-/* QEMU 7.2 aborts when a cancel meets the completion: it starts a guest again that it found
- * running, whose images it has given up by then. It starts none that was stopped before, and
- * what has begun to complete is over in a moment, so neither is cancelled in the middle. */
-static gboolean
-virOutHoldStill(virDomainLockObj *obj, GError **error)
-{
-    gint64 until = g_get_monotonic_time() + OUT_REACH_USEC;
-
-    for (;;) {
-        GError *why = NULL;
-        g_autofree char *status = virDomainLockCommandSimple(obj, "stop", &why)
-                                      ? virMigrateStreamGetRunState(obj, &why)
-                                      : NULL;
-
-        if (status)
-            return TRUE;
-        if (!g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE) ||
-            g_get_monotonic_time() >= until) {
-            g_propagate_error(error, why);
-            return FALSE;
-        }
-        g_clear_error(&why);
-    }
-}
-
-/* TRUE: the guest stands still. The word was not given, so nobody else can run it. */
+/* TRUE: it was complete. The word was not given, so nobody else can run the guest. */
 static gboolean
 virOutStopStream(virDomainLockObj *obj)
 {
+    gint64 deadline = g_get_monotonic_time() + OUT_CANCEL_USEC;
     g_auto(virMigrateProgress) progress = {0};
-    g_autofree char *status = NULL;
     g_autoptr(GError) why = NULL;
-    gint64 deadline;
 
-    if (!virOutHoldStill(obj, &why) ||
-        !virDomainLockCommandSimple(obj, "migrate_cancel", &why)) {
+    if (!virDomainLockCommandSimple(obj, "migrate_cancel", &why)) {
         g_message("the stream cannot be cancelled: %s", why->message);
         return FALSE;
     }
-    deadline = g_get_monotonic_time() + OUT_CANCEL_USEC;
     do {
         guint64 serial = obj->guest->ops->eventSerial(obj->guest);
 
-        if (!virMigrateStreamQuery(obj, &progress, NULL) || virOutIsOver(&progress))
+        if (!virMigrateStreamQuery(obj, &progress, &why)) {
+            g_message("nobody knows how the stream ended: %s", why->message);
+            return FALSE;
+        }
+        if (virOutIsOver(&progress))
             break;
         virMigrateStreamAwait(obj, serial, g_get_monotonic_time() + OUT_POLL_USEC, NULL);
     } while (g_get_monotonic_time() < deadline);
-    status = virMigrateStreamGetRunState(obj, NULL);
-    return status && !g_str_equal(status, "running");
+    return g_str_equal(progress.status, "completed");
 }
 
 gboolean

@@ -18,7 +18,6 @@ migrate_slow_tests = \
 	%D%/test-late-offsets-all.py \
 	%D%/test-migrate-bridges-all.py \
 	%D%/test-migrate-late-all.py \
-	%D%/test-migrate-cancel.py \
 	%D%/test-migrate-many.py \
 	%D%/test-migrate-steps-all.py \
 	$(NULL)
