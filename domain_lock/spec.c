@@ -106,13 +106,14 @@ virDomainLockSpecToJson(const virDomainLockSpec *spec)
     JsonObject *object = json_object_new();
 
     json_object_set_int_member(object, "version", VIR_SPEC_VERSION);
-    if (spec->attach)
-        json_object_set_string_member(object, "attach", spec->attach);
-    else if (spec->xml)
+    /* a guest that was taken up has what it was started from, too */
+    if (spec->xml)
         json_object_set_string_member(object, "xml", spec->xml);
-    else
+    else if (spec->argv)
         json_object_set_object_member(object, "command",
                                       virDomainLockSpecCommandToJson(spec));
+    else if (spec->attach)
+        json_object_set_string_member(object, "attach", spec->attach);
     if (spec->configPath)
         json_object_set_string_member(object, "config", spec->configPath);
     json_object_set_int_member(object, "flags", spec->flags);

@@ -216,10 +216,10 @@ virMigrateInSpec(JsonObject *request, GError **error)
                     version, VIR_MIGRATE_PROTOCOL_VERSION);
         return NULL;
     }
+    json_object_remove_member(guest, "attach"); /* that is for guests of this host */
     spec = virDomainLockSpecFromJson(guest, error);
     if (!spec)
         return NULL;
-    g_clear_pointer(&spec->attach, g_free);
     json_object_remove_member(request, "guest");
     spec->incoming = json_object_ref(request);
     return spec;

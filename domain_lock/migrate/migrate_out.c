@@ -73,7 +73,6 @@ virOutGuest(virMigrateOut *out, GError **error)
     json_object_remove_member(guest, "deadline_usec");
     json_object_remove_member(guest, "busy_usec");
     json_object_remove_member(guest, "incoming");
-    json_object_remove_member(guest, "attach");
     json_object_set_int_member(guest, "flags",
                                out->obj->flags & VIR_DOMAIN_LOCK_CREATE_UNSAFE_CACHE);
     return guest;
