@@ -16,7 +16,7 @@
 #include "supervisor/guest_qemu.h"
 #include "supervisor/cgroup.h"
 #include "supervisor/guest_log.h"
-#include "supervisor/leftovers.h"
+#include "supervisor/guest_priv.h"
 #include "supervisor/park.h"
 #include "supervisor/qmp.h"
 #include "common/fd.h"
@@ -42,40 +42,6 @@
 /* The same, on a busy host: its last words are worth more than a quick answer. */
 #define LAST_WORDS_USEC (10 * G_USEC_PER_SEC)
 
-typedef struct _virSupervisorGuest {
-    virDomainLockGuest base;
-    char *name;
-    char *uuid;
-    char *qmpPath;
-    GMainContext *context;
-    int logFd;
-    int listenFd; /* the monitor's socket; closed here once QEMU has it */
-
-    pid_t pid;
-    int pidfd;
-    guint64 startTime;
-    char *cgroup;
-    gboolean attached; /* not our child */
-
-    virSupervisorPark *park; /* until exec */
-    GMutex connectLock;      /* one thread reconnects */
-    virQmp *qmp;
-
-    GMutex reapLock;
-    gboolean reaped;
-    virDomainLockExit exit;
-
-    virDomainLockGuestFunc func;
-    gpointer opaque;
-    GSource *exitSource;
-} virSupervisorGuest;
-
-static virSupervisorGuest *
-toGuest(virDomainLockGuest *base)
-{
-    return (virSupervisorGuest *)base;
-}
-
 /* --- events -------------------------------------------------------------------------------- */
 
 static gboolean
@@ -84,6 +50,10 @@ onExited(gint fd, GIOCondition condition, gpointer data)
     virSupervisorGuest *guest = data;
 
     guest->func(VIR_DOMAIN_LOCK_GUEST_EXITED, NULL, guest->opaque);
+    g_mutex_lock(&guest->reapLock);
+    guest->told = TRUE;
+    g_cond_broadcast(&guest->toldCond);
+    g_mutex_unlock(&guest->reapLock);
     return G_SOURCE_REMOVE;
 }
 
@@ -103,10 +73,11 @@ watchExit(virSupervisorGuest *guest)
 static void
 guestWatch(virDomainLockGuest *base, virDomainLockGuestFunc func, gpointer opaque)
 {
-    virSupervisorGuest *guest = toGuest(base);
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
 
     guest->func = func;
     guest->opaque = opaque;
+    guest->watcher = g_thread_self();
     virQmpWatch(guest->qmp, guest->context, func, opaque);
     watchExit(guest);
 }
@@ -174,7 +145,7 @@ forkParked(virSupervisorGuest *guest, virLockManager *man, GError **error)
 static gboolean
 guestPark(virDomainLockGuest *base, virLockManager *man, GError **error)
 {
-    virSupervisorGuest *guest = toGuest(base);
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
     virProcessStat st = {0};
 
     /* what QEMU starts and leaves behind becomes our child, to be found and ended */
@@ -201,7 +172,7 @@ guestPark(virDomainLockGuest *base, virLockManager *man, GError **error)
 static gboolean
 guestAwaitParked(virDomainLockGuest *base, GError **error)
 {
-    virSupervisorGuest *guest = toGuest(base);
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
 
     /* one that is attached was parked by another supervisor */
     return !guest->park ||
@@ -213,7 +184,7 @@ guestAwaitParked(virDomainLockGuest *base, GError **error)
 static gboolean
 guestPassFd(virDomainLockGuest *base, int fd, const char *name, GError **error)
 {
-    virSupervisorGuest *guest = toGuest(base);
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
     gint64 deadline = g_get_monotonic_time() + PASS_TIMEOUT_SEC * G_USEC_PER_SEC;
     g_autoptr(JsonObject) args = NULL;
     g_autoptr(JsonNode) reply = NULL;
@@ -316,7 +287,7 @@ static gboolean
 guestRun(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec,
          GError **error)
 {
-    virSupervisorGuest *guest = toGuest(base);
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
     g_auto(GStrv) env = guestEnvironment();
     g_autofree char *file = findProgram(argv[0], error);
     g_auto(virFd) out = memfd_create("output", MFD_CLOEXEC);
@@ -350,7 +321,7 @@ static gboolean
 guestExec(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec,
           GCancellable *cancellable, GError **error)
 {
-    virSupervisorGuest *guest = toGuest(base);
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
     g_autofree char *file = NULL;
     g_auto(GStrv) env = guestEnvironment();
     GError *cause = NULL;
@@ -384,7 +355,7 @@ guestExec(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec
 gboolean
 virSupervisorGuestCheckQmp(virDomainLockGuest *base, gint64 deadlineUsec, GError **error)
 {
-    virSupervisorGuest *guest = toGuest(base);
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
     gboolean ok = TRUE;
 
     if (guest->park || guest->pidfd < 0) {
@@ -412,7 +383,7 @@ guestCommand(virDomainLockGuest *base, const char *name, JsonObject *args,
 {
     if (!virSupervisorGuestCheckQmp(base, deadlineUsec, error))
         return NULL;
-    return virQmpCommand(toGuest(base)->qmp, name, args, -1, deadlineUsec, error);
+    return virQmpCommand(virSupervisorGuestOf(base)->qmp, name, args, -1, deadlineUsec, error);
 }
 
 static JsonNode *
@@ -421,7 +392,7 @@ guestWaitEvent(virDomainLockGuest *base, const char *event, guint64 since,
 {
     if (!virSupervisorGuestCheckQmp(base, deadlineUsec, error))
         return NULL;
-    return virQmpWaitEvent(toGuest(base)->qmp, event, since, deadlineUsec, cancellable,
+    return virQmpWaitEvent(virSupervisorGuestOf(base)->qmp, event, since, deadlineUsec, cancellable,
                            error);
 }
 
@@ -434,120 +405,20 @@ guestWaitEventOf(virDomainLockGuest *base, const virDomainLockEventOf *of,
 
     if (!virSupervisorGuestCheckQmp(base, deadlineUsec, error))
         return NULL;
-    return virQmpWaitWanted(toGuest(base)->qmp, &wanted, deadlineUsec, cancellable,
+    return virQmpWaitWanted(virSupervisorGuestOf(base)->qmp, &wanted, deadlineUsec, cancellable,
                             error);
 }
 
 static guint64
 guestEventSerial(virDomainLockGuest *base)
 {
-    return virQmpEventSerial(toGuest(base)->qmp);
-}
-
-/* --- the end ------------------------------------------------------------------------------------- */
-
-static void
-guestKill(virDomainLockGuest *base, gboolean graceful)
-{
-    virSupervisorGuest *guest = toGuest(base);
-
-    if (guest->pidfd < 0)
-        return;
-    (void)virPidfdSendSignal(guest->pidfd, graceful ? SIGTERM : SIGKILL);
-    if (!graceful && guest->cgroup)
-        virSupervisorCgroupKill(guest->cgroup);
-}
-
-/* With reapLock held; the process is known to have ended. */
-static void
-collectStatus(virSupervisorGuest *guest)
-{
-    struct rusage usage = {0};
-    int status = 0;
-    pid_t rc = -1;
-
-    while (!guest->attached && (rc = wait4(guest->pid, &status, 0, &usage)) < 0 &&
-           errno == EINTR)
-        continue;
-    guest->reaped = TRUE;
-    guest->exit.known = rc == guest->pid;
-    if (!guest->exit.known)
-        return;
-    guest->exit.waitStatus = status;
-    guest->exit.userUsec =
-        usage.ru_utime.tv_sec * G_USEC_PER_SEC + usage.ru_utime.tv_usec;
-    guest->exit.systemUsec =
-        usage.ru_stime.tv_sec * G_USEC_PER_SEC + usage.ru_stime.tv_usec;
-    guest->exit.maxRssBytes = (gint64)usage.ru_maxrss * 1024;
-}
-
-static void
-setStillAliveError(virSupervisorGuest *guest, GError **error)
-{
-    virProcessStat st = {.state = '?'};
-
-    (void)virProcessReadStat(guest->pid, &st);
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-                "QEMU of guest '%s' (process %d, state %c) did not end in time%s",
-                guest->name, (int)guest->pid, st.state,
-                st.state == 'D' ? ": it waits in the kernel for its storage" : "");
-}
-
-/* Ends what QEMU left behind. With reapLock held. */
-static gboolean
-endLeftovers(virSupervisorGuest *guest, gint64 deadlineUsec, GError **error)
-{
-    virSupervisorLeftoversKind kind = guest->attached ? VIR_SUPERVISOR_LEFTOVERS_SESSION
-                                                      : VIR_SUPERVISOR_LEFTOVERS_OURS;
-    g_autofree char *alive = NULL;
-
-    if (guest->cgroup)
-        virSupervisorCgroupKill(guest->cgroup);
-    alive = virSupervisorLeftoversEnd(kind, guest->pid, deadlineUsec);
-    if (!alive && guest->cgroup &&
-        !virSupervisorCgroupRemove(guest->cgroup, deadlineUsec))
-        alive = g_strdup_printf("processes in %s", guest->cgroup);
-    if (!alive)
-        return TRUE;
-    g_set_error(
-        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-        "QEMU of guest '%s' ended, but what it started lives on and keeps its leases: "
-        "%s",
-        guest->name, alive);
-    return FALSE;
-}
-
-static gboolean
-guestReap(virDomainLockGuest *base, gint64 deadlineUsec, virDomainLockExit *result,
-          GError **error)
-{
-    virSupervisorGuest *guest = toGuest(base);
-    gboolean ok;
-
-    if (guest->pidfd < 0) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                    "guest '%s' has no process", guest->name);
-        return FALSE;
-    }
-    if (!virPidfdWait(guest->pidfd, deadlineUsec)) {
-        setStillAliveError(guest, error);
-        return FALSE;
-    }
-    g_mutex_lock(&guest->reapLock);
-    if (!guest->reaped)
-        collectStatus(guest);
-    ok = endLeftovers(guest, deadlineUsec, error);
-    if (result)
-        *result = guest->exit;
-    g_mutex_unlock(&guest->reapLock);
-    (void)unlink(guest->qmpPath);
-    return ok;
+    return virQmpEventSerial(virSupervisorGuestOf(base)->qmp);
 }
 
 static pid_t
 guestGetPid(virDomainLockGuest *base)
 {
-    return toGuest(base)->pid;
+    return virSupervisorGuestOf(base)->pid;
 }
 
 /* --- making one ---------------------------------------------------------------------------------- */
@@ -561,8 +432,8 @@ static const virDomainLockGuestOps guestOps = {
     .waitEvent = guestWaitEvent,
     .eventSerial = guestEventSerial,
     .waitEventOf = guestWaitEventOf,
-    .kill = guestKill,
-    .reap = guestReap,
+    .kill = virSupervisorGuestKill,
+    .reap = virSupervisorGuestReap,
     .watch = guestWatch,
     .getPid = guestGetPid,
     .run = guestRun,
@@ -582,6 +453,7 @@ newGuest(const virSupervisorGuestOptions *options, GError **error)
     guest->qmp = virQmpNew(guest->qmpPath);
     g_mutex_init(&guest->connectLock);
     g_mutex_init(&guest->reapLock);
+    g_cond_init(&guest->toldCond);
     guest->logFd = virSupervisorLogOpen(options->logPath, error);
     if (guest->logFd >= 0)
         return guest;
@@ -633,7 +505,7 @@ virSupervisorGuestAttach(const virSupervisorGuestOptions *options, pid_t pid,
 void
 virSupervisorGuestFree(virDomainLockGuest *base)
 {
-    virSupervisorGuest *guest = toGuest(base);
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
 
     if (!guest)
         return;
@@ -648,6 +520,7 @@ virSupervisorGuestFree(virDomainLockGuest *base)
     virFdClose(guest->pidfd);
     g_mutex_clear(&guest->connectLock);
     g_mutex_clear(&guest->reapLock);
+    g_cond_clear(&guest->toldCond);
     g_free(guest->cgroup);
     g_free(guest->qmpPath);
     g_free(guest->uuid);
@@ -658,17 +531,17 @@ virSupervisorGuestFree(virDomainLockGuest *base)
 int
 virSupervisorGuestGetQmpFd(virDomainLockGuest *base)
 {
-    return toGuest(base)->listenFd;
+    return virSupervisorGuestOf(base)->listenFd;
 }
 
 guint64
 virSupervisorGuestGetStartTime(virDomainLockGuest *base)
 {
-    return toGuest(base)->startTime;
+    return virSupervisorGuestOf(base)->startTime;
 }
 
 const char *
 virSupervisorGuestGetCgroup(virDomainLockGuest *base)
 {
-    return toGuest(base)->cgroup;
+    return virSupervisorGuestOf(base)->cgroup;
 }

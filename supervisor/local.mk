@@ -27,8 +27,10 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/deadline.h \
 	%D%/drain.c \
 	%D%/drain.h \
+	%D%/guest_end.c \
 	%D%/guest_log.c \
 	%D%/guest_log.h \
+	%D%/guest_priv.h \
 	%D%/guest_qemu.c \
 	%D%/guest_qemu.h \
 	%D%/json_framer.c \

@@ -353,6 +353,48 @@ testEventsThenExit(GuestFixture *fixture, gconstpointer data)
     g_assert_true(g_str_has_suffix(events->str, "EXITED "));
 }
 
+typedef struct _Reaper {
+    GuestFixture *fixture;
+    gint done;
+} Reaper;
+
+static gpointer
+reapInThread(gpointer data)
+{
+    Reaper *reaper = data;
+
+    (void)guestFixtureEnd(reaper->fixture);
+    g_atomic_int_set(&reaper->done, 1);
+    return NULL;
+}
+
+/* Another thread's reap does not overtake a main loop that is busy when QEMU ends. Seen
+ * failing: without the wait for the watcher. */
+static void
+testReapComesAfterTheLastEvent(GuestFixture *fixture, gconstpointer data)
+{
+    const virDomainLockGuestOps *ops = fixture->guest->ops;
+    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+    g_autoptr(GString) events = g_string_new(NULL);
+    Seen seen = {.loop = loop, .events = events, .last = VIR_DOMAIN_LOCK_GUEST_EXITED};
+    Reaper reaper = {.fixture = fixture};
+    GThread *thread;
+    gint64 begun;
+
+    ops->watch(fixture->guest, onEvent, &seen);
+    guestFixtureStart(fixture, NULL);
+    begun = g_get_monotonic_time();
+    thread = g_thread_new("reaper", reapInThread, &reaper);
+    g_usleep(300 * G_TIME_SPAN_MILLISECOND);
+    if (g_atomic_int_get(&reaper.done) && g_get_monotonic_time() - begun > G_USEC_PER_SEC)
+        g_test_skip("the machine stood still");
+    else
+        g_assert_false(g_atomic_int_get(&reaper.done));
+    g_main_loop_run(loop);
+    (void)g_thread_join(thread);
+    g_assert_true(g_str_has_suffix(events->str, "EXITED "));
+}
+
 /* --- supervisors that die -------------------------------------------------------------- */
 
 typedef struct _Supervisor {
@@ -503,6 +545,7 @@ main(int argc, char **argv)
     add("leftovers-are-ended", testLeftoversAreEnded);
     add("reap-keeps-its-deadline", testReapKeepsItsDeadline);
     add("events-then-exit", testEventsThenExit);
+    add("reap-comes-after-the-last-event", testReapComesAfterTheLastEvent);
     add("parked-child-dies-with-supervisor", testParkedChildDiesWithSupervisor);
     add("qemu-outlives-supervisor", testQemuOutlivesSupervisor);
     add("attach-refuses-another-process", testAttachRefusesAnotherProcess);
