@@ -14,6 +14,8 @@ common_libcommon_la_SOURCES = \
 	%D%/text.h \
 	%D%/xml_node.c \
 	%D%/xml_node.h \
+	%D%/xml_packed.c \
+	%D%/xml_packed.h \
 	%D%/fd.c \
 	%D%/fd.h \
 	%D%/spawn.c \

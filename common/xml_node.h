@@ -5,7 +5,7 @@
  * libxml2 brings ICU and libstdc++ along: a millisecond of every start and 180 KiB of every
  * supervisor. So it is loaded only where there is text to be parsed (xml_parser.h), and what
  * it has read is kept in a tree of our own. One of our programs hands a description to
- * another in parsed form (virXmlNodePack), so that a supervisor mostly does without.
+ * another in parsed form (xml_packed.h), so that a supervisor mostly does without.
  */
 #ifndef LEASEHOLD_COMMON_XML_NODE_H
 #define LEASEHOLD_COMMON_XML_NODE_H
@@ -70,12 +70,5 @@ gboolean virXmlNodeIsBlank(const virXmlNode *node);
 gboolean virXmlTextIsValid(const char *text);
 /** The tree as indented XML, without an end of line. */
 char *virXmlNodeFormat(const virXmlNode *root) G_GNUC_WARN_UNUSED_RESULT;
-
-/** The tree with its line numbers, for another program of ours; virXmlParse takes it, too. */
-char *virXmlNodePack(const virXmlNode *root) G_GNUC_WARN_UNUSED_RESULT;
-/** Whether @text claims to be the result of virXmlNodePack, which is no XML. */
-gboolean virXmlNodeIsPacked(const char *text, gsize size);
-/** NULL: it is damaged, or there is more of it than is permitted. */
-virXmlNode *virXmlNodeUnpack(const char *text, gsize size) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

@@ -26,7 +26,7 @@ typedef struct _virDomainLockSpec {
     char *attach;  /* uuid of a guest that runs and has lost its supervisor: what it was
                     * started from is not told then. NULL: a start */
     char *xml;     /* or NULL: a foreign command line */
-    char *packed;  /* the same, parsed by the starter (xml_node.h); not kept; or NULL */
+    char *packed;  /* the same, parsed by the starter (xml_packed.h); not kept; or NULL */
     char *name;    /* of a foreign command line, like all down to argv */
     char *uuid;    /* or NULL */
     GArray *disks; /* virDomainLockDisk; paths owned by diskPaths */

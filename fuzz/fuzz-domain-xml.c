@@ -4,6 +4,7 @@
  * description names is not looked at here.
  */
 #include "config.h"
+#include "common/xml_packed.h"
 #include "domain_lock/domain/domain_priv.h"
 
 #include <stdint.h>
@@ -25,12 +26,24 @@ fuzzArgv(virDomainDef *def)
         g_assert(g_utf8_validate(argv[i], -1, NULL));
 }
 
+/* What is accepted in parsed form can be written and read again. */
+static void
+fuzzPacked(const char *data, size_t size)
+{
+    g_autoptr(virXmlNode) root = virXmlNodeUnpack(data, size);
+    g_autofree char *text = root ? virXmlNodeFormat(root) : NULL;
+    g_autoptr(virXmlNode) again = text ? virXmlParse(text, -1, NULL) : NULL;
+
+    g_assert(!root || again);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(virDomainDef) def = virDomainDefParseXML((const char *)data, (gssize)size, 0, &error);
 
+    fuzzPacked((const char *)data, size);
     g_assert((def != NULL) != (error != NULL));
     if (!def) {
         g_assert(error->domain == VIR_LOCK_ERROR && error->code == VIR_LOCK_ERROR_CONFIG);

@@ -6,7 +6,7 @@
  */
 #include "config.h"
 
-#include "common/xml_node.h"
+#include "common/xml_packed.h"
 #include "tools/tool.h"
 
 #include <sys/stat.h>
@@ -71,6 +71,7 @@ virToolAttachXml(const virToolAttachOptions *options)
     gboolean block = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
     g_autoptr(virXmlNode) disk = virXmlNodeNew(VIR_XML_ELEMENT, "disk");
     virXmlNode *driver = virXmlNodeAdd(disk, "driver");
+    char *packed;
 
     virXmlNodeSet(disk, "device", "disk");
     virXmlNodeSet(disk, "type", block ? "block" : "file");
@@ -84,7 +85,8 @@ virToolAttachXml(const virToolAttachOptions *options)
         virXmlNodeAdd(disk, "shareable");
     if (options->serial)
         virXmlNodeSetText(virXmlNodeAdd(disk, "serial"), options->serial);
-    return virXmlNodePack(disk);
+    packed = virXmlNodePack(disk);
+    return packed ? packed : virXmlNodeFormat(disk);
 }
 
 int

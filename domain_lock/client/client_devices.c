@@ -3,7 +3,7 @@
  * client_devices.c: what a guest consists of, and what comes to it and goes while it runs.
  */
 #include "client.h"
-#include "common/xml_node.h"
+#include "common/xml_packed.h"
 #include "domain_lock/describe.h"
 #include "domain_lock/domain/domain_def.h"
 #include "domain_lock/save/archive.h"

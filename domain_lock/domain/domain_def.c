@@ -3,6 +3,7 @@
  * domain_def.c: the life of a virDomainDef and what others may ask it.
  */
 #include "common/text.h"
+#include "common/xml_packed.h"
 #include "config.h"
 #include "domain_priv.h"
 

@@ -115,7 +115,7 @@ GPtrArray *virDomainDefGetResources(const virDomainDef *def);
 /**
  * virDomainLockPackXML: a description, or one element of it, in the form in which one of our
  * programs hands it to another, so that only one needs libxml2; wherever XML is taken, it is,
- * too. NULL: it is no XML, or too long to be worth it.
+ * too. NULL: it is no XML, too long to be worth it, or not plain (xml_packed.h).
  */
 char *virDomainLockPackXML(const char *xml) G_GNUC_WARN_UNUSED_RESULT;
 

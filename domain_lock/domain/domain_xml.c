@@ -4,6 +4,7 @@
  */
 #include "domain_xml.h"
 #include "common/text.h"
+#include "common/xml_packed.h"
 #include "domain_lock/domain/xml_parser.h"
 #include "config.h"
 

@@ -4,6 +4,8 @@
  * was read, and it comes through packing unchanged; what was packed by nobody is refused.
  */
 #include "config.h"
+#include "common/xml_packed.h"
+#include "domain_lock/domain/domain_def.h"
 #include "domain_lock/domain/domain_xml.h"
 #include "tests/lib/vir_test.h"
 
@@ -121,6 +123,26 @@ testPack(void)
     g_assert_false(virXmlNodeIsPacked(text, strlen(text)));
 }
 
+/* What packing cannot promise to give back goes as text. */
+static void
+testNotPlain(void)
+{
+    static const char *const texts[] = {
+        "<a><\303\244/></a>",
+        "<a xml:lang='de'/>",
+        "<a xmlns:p='urn:p' xmlns:q='urn:q' p:k='1' q:k='2'/>",
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autoptr(virXmlNode) root = parsed(texts[i]);
+        g_autofree char *text = virXmlNodeFormat(root);
+
+        g_assert_null(virXmlNodePack(root));
+        g_assert_cmpstr(virDomainLockPackXML(texts[i]), ==, NULL);
+        g_assert_nonnull(strstr(text, "<a"));
+    }
+}
+
 /* Every prefix, and every prefix with something else behind it. */
 static void
 testDamaged(void)
@@ -168,6 +190,23 @@ testHostile(void)
         "0;1;-;-;1;a-;60000;0;0;",                      /* more attributes */
         "0;1;-;-;1;a-;0;0;1;1;1;-;-;4;text-;0;0;0;",    /* a text without one */
         "0;1;-;-;1;a-;0;0;1;1;1;-;-;4;text1;x0;0;1;0;", /* a text with a child */
+        /* what would be no XML, or other XML, when it is written */
+        "0;1;-;-;2;1a-;0;0;0;",                                  /* names */
+        "0;1;-;-;2;\303\244-;0;0;0;",
+        "0;1;-;-;3;a:b-;0;0;0;",
+        "0;1;-;-;1;a1;x0;0;0;",                                  /* content of an element */
+        "0;1;-;-;1;a-;0;0;1;2;1;-;-;7;comment4;a--b0;0;0;",      /* comments */
+        "0;1;-;-;1;a-;0;0;1;2;1;-;-;7;comment2;a-0;0;0;",
+        "0;1;1;p-;1;a-;0;0;0;",                                  /* undeclared prefixes */
+        "0;1;-;-;1;a-;1;1;p1;k1;v0;0;",
+        "0;1;-;-;1;a-;1;3;xml4;lang1;v0;0;",
+        "0;1;-;1;u1;a-;0;0;0;",                                  /* another namespace */
+        "0;1;1;p1;u1;a-;0;1;1;p-;1;v0;",
+        "0;1;1;p-;1;a-;0;1;1;p-;0;0;",
+        "0;1;-;-;1;a-;2;-;1;k1;v-;1;k1;w0;0;",                   /* twice the same */
+        "0;1;-;-;1;a-;0;2;1;p-;1;u1;p-;1;v0;",
+        "0;1;-;-;1;a-;2;1;p1;k1;v1;q1;k1;w2;1;p-;1;u1;q-;1;u0;",
+        "0;1;-;-;1;a-;1;-;5;xmlns1;v0;0;",                       /* a declaration in disguise */
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
@@ -203,6 +242,22 @@ testBounds(void)
     g_assert_null(virXmlNodeUnpack(wider, strlen(wider)));
 }
 
+/* What is short when it is packed may be too long as text. */
+static void
+testGrows(void)
+{
+    GString *packed = g_string_new("leasehold-xml-1;");
+
+    for (guint i = 2; i < VIR_XML_MAX_DEPTH; i++)
+        g_string_append(packed, "0;1;-;-;1;a-;0;0;1;");
+    g_string_append(packed, "0;1;-;-;1;a-;0;0;40000;");
+    for (guint i = 0; i < 40000; i++)
+        g_string_append(packed, "0;1;-;-;1;a-;0;0;0;");
+    g_assert_cmpuint(packed->len, <, VIR_XML_MAX_SIZE / 2);
+    g_assert_null(virXmlNodeUnpack(packed->str, packed->len));
+    g_string_free(packed, TRUE);
+}
+
 /* An installation whose parser is missing says so. */
 static void
 testNoModule(void)
@@ -229,8 +284,10 @@ main(int argc, char **argv)
     g_test_add_func("/domain/xml/format", testFormat);
     g_test_add_func("/domain/xml/edit", testEdit);
     g_test_add_func("/domain/xml/pack", testPack);
+    g_test_add_func("/domain/xml/not-plain", testNotPlain);
     g_test_add_func("/domain/xml/damaged", testDamaged);
     g_test_add_func("/domain/xml/hostile", testHostile);
     g_test_add_func("/domain/xml/bounds", testBounds);
+    g_test_add_func("/domain/xml/grows", testGrows);
     return g_test_run();
 }
