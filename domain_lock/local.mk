@@ -64,6 +64,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/client/client_devices.c \
 	%D%/client/client_events.c \
 	%D%/client/client_job.c \
+	%D%/client/client_message.c \
 	%D%/client/client_migrate.c \
 	%D%/client/client_power.c \
 	%D%/client/client_save.c \

@@ -45,7 +45,9 @@ virDomainLock *virDomainLockCreateOrResume(virLockConfig *config, virDomainLockS
                                            const virLockWait *wait,
                                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/** A connection to the supervisor, or NULL. */
+/** A connection to the supervisor, its handshake done, or -1. */
+int virDomainLockOpen(virDomainLock *dom, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The same for whoever listens to signals, or calls more than once; or NULL. */
 GDBusConnection *virDomainLockConnect(virDomainLock *dom,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The folder has a holder, and its state still names a supervisor that is dead: a thread of
@@ -82,9 +84,9 @@ gboolean virDomainLockCallJobBegun(virDomainLock *dom, const char *method,
 virDomainLockInfo *virDomainLockCallInfo(virDomainLock *dom,
                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/** One call on a connection of virDomainLockConnect. */
-GVariant *virDomainLockCallOn(GDBusConnection *connection, const char *interface,
-                              const char *method, GVariant *parameters, gint timeoutMsec,
+/** The only call on a connection of virDomainLockOpen; @parameters as for virDomainLockCall. */
+GVariant *virDomainLockCallOn(int fd, const char *interface, const char *method,
+                              GVariant *parameters, gint timeoutMsec,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** @interface: the one that has @method. */
 GVariant *virDomainLockCallReply(virDomainLock *dom, const char *interface,

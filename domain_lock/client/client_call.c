@@ -45,6 +45,14 @@ virCallSetNotConnected(virDomainLock *dom, const GError *why, GError **error)
                     "guest '%s' does not run on this host", dom->name);
 }
 
+static void
+virCallSetSilent(virDomainLock *dom, const GError *why, GError **error)
+{
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                "the supervisor of guest '%s' does not answer: %s", dom->name,
+                why->message);
+}
+
 /* One line, and no byte of what follows it: that is D-Bus. FALSE: the deadline or the end. */
 static gboolean
 virCallReadLine(int fd, gint64 deadlineUsec, GString *line)
@@ -93,16 +101,13 @@ virCallGreet(int fd, GError **error)
     return FALSE;
 }
 
-GDBusConnection *
-virDomainLockConnect(virDomainLock *dom, GError **error)
+int
+virDomainLockOpen(virDomainLock *dom, GError **error)
 {
     g_autofree char *dir = virDomainLockDir(dom);
     g_autofree char *path = g_build_filename(dir, "control", NULL);
     gint64 until = g_get_monotonic_time() + CALL_CONNECT_SEC * G_USEC_PER_SEC;
-    g_autoptr(GSocket) socket = NULL;
-    g_autoptr(GSocketConnection) stream = NULL;
     g_autoptr(GError) why = NULL;
-    GDBusConnection *connection = NULL;
     /* a supervisor that hangs lets its queue of connections run full: no waiting for that */
     g_auto(virFd) fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);
 
@@ -113,10 +118,26 @@ virDomainLockConnect(virDomainLock *dom, GError **error)
     }
     if (fd < 0) {
         virCallSetNotConnected(dom, why, error);
-        return NULL;
+        return -1;
     }
     if (virCallGreet(fd, &why))
-        socket = g_socket_new_from_fd(fd, &why);
+        return g_steal_fd(&fd);
+    virCallSetSilent(dom, why, error);
+    return -1;
+}
+
+GDBusConnection *
+virDomainLockConnect(virDomainLock *dom, GError **error)
+{
+    g_autoptr(GSocket) socket = NULL;
+    g_autoptr(GSocketConnection) stream = NULL;
+    g_autoptr(GError) why = NULL;
+    GDBusConnection *connection = NULL;
+    g_auto(virFd) fd = virDomainLockOpen(dom, error);
+
+    if (fd < 0)
+        return NULL;
+    socket = g_socket_new_from_fd(fd, &why);
     if (socket) {
         (void)g_steal_fd(&fd);
         stream = g_socket_connection_factory_create_connection(socket);
@@ -125,25 +146,8 @@ virDomainLockConnect(virDomainLock *dom, GError **error)
                                        G_DBUS_CONNECTION_FLAGS_NONE, NULL, NULL, &why);
     }
     if (!connection)
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                    "the supervisor of guest '%s' does not answer: %s", dom->name,
-                    why->message);
+        virCallSetSilent(dom, why, error);
     return connection;
-}
-
-GVariant *
-virDomainLockCallOn(GDBusConnection *connection, const char *interface,
-                    const char *method, GVariant *parameters, gint timeoutMsec,
-                    GError **error)
-{
-    g_autoptr(GError) why = NULL;
-    GVariant *reply = g_dbus_connection_call_sync(
-        connection, NULL, "/io/leasehold/Guest", interface, method, parameters, NULL,
-        G_DBUS_CALL_FLAGS_NONE, timeoutMsec, NULL, &why);
-
-    if (!reply)
-        g_propagate_error(error, virDomainLockErrorFromRemote(why));
-    return reply;
 }
 
 GVariant *
@@ -151,11 +155,11 @@ virDomainLockCallReply(virDomainLock *dom, const char *interface, const char *me
                        GVariant *parameters, gint timeoutMsec, GError **error)
 {
     g_autoptr(GVariant) arguments = parameters ? g_variant_ref_sink(parameters) : NULL;
-    g_autoptr(GDBusConnection) connection = virDomainLockConnect(dom, error);
+    g_auto(virFd) fd = virDomainLockOpen(dom, error);
 
-    return connection ? virDomainLockCallOn(connection, interface, method, arguments,
-                                            timeoutMsec, error)
-                      : NULL;
+    return fd >= 0 ? virDomainLockCallOn(fd, interface, method, arguments, timeoutMsec,
+                                         error)
+                   : NULL;
 }
 
 gboolean

@@ -3,6 +3,7 @@
  * client_devices.c: what a guest consists of, and what comes to it and goes while it runs.
  */
 #include "client.h"
+#include "common/fd.h"
 #include "common/xml_packed.h"
 #include "domain_lock/describe.h"
 #include "domain_lock/domain/domain_def.h"
@@ -30,13 +31,13 @@ virClientAttachXML(virDomainLock *dom, const char *method, const char *xml, guin
         virXmlNodeIsPacked(xml, strlen(xml))
             ? NULL
             : g_thread_try_new("xml", virClientPackThread, (gpointer)xml, NULL);
-    g_autoptr(GDBusConnection) connection =
-        virDomainLockAttachIfOrphan(dom, error) ? virDomainLockConnect(dom, error) : NULL;
+    g_auto(virFd) fd =
+        virDomainLockAttachIfOrphan(dom, error) ? virDomainLockOpen(dom, error) : -1;
     g_autofree char *packed = parser ? g_thread_join(parser) : NULL;
     g_autoptr(GVariant) reply = NULL;
 
-    if (connection)
-        reply = virDomainLockCallOn(connection, "io.leasehold.Guest1", method,
+    if (fd >= 0)
+        reply = virDomainLockCallOn(fd, "io.leasehold.Guest1", method,
                                     g_variant_new("(su)", packed ? packed : xml, flags),
                                     CALL_DISK_MSEC, error);
     return reply != NULL;

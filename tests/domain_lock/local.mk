@@ -15,6 +15,7 @@ domain_lock_test_ldadd = \
 
 domain_lock_tests = \
 	%D%/test-audit \
+	%D%/test-client-message \
 	%D%/test-runtime \
 	%D%/test-save-file \
 	%D%/test-sequences \
@@ -25,6 +26,8 @@ TESTS += $(domain_lock_tests)
 
 %C%_test_audit_SOURCES = %D%/test-audit.c $(domain_lock_fakes)
 %C%_test_audit_LDADD = $(domain_lock_test_ldadd)
+%C%_test_client_message_SOURCES = %D%/test-client-message.c tests/lib/vir_test.h
+%C%_test_client_message_LDADD = $(domain_lock_test_ldadd)
 %C%_test_runtime_SOURCES = %D%/test-runtime.c $(domain_lock_fakes)
 %C%_test_runtime_LDADD = $(domain_lock_test_ldadd)
 %C%_test_save_file_SOURCES = %D%/test-save-file.c tests/lib/vir_test.h
