@@ -7,8 +7,8 @@ supervisor, QEMU, the command, the lock daemon. Whatever happens, the other host
 for as long as QEMU lives, and free afterwards; and a guest that lives is awake in the end, without
 anybody waking it, and can be rebooted, or sent to sleep, again.
 
-Not seen failing: without askBy in state.json the guest of (reboot:2, supervisor) would not reboot;
-without the time of waking there that of (power:3, supervisor) would sleep on.
+Seen failing: when a new supervisor did not read askBy from state.json, the guest of (reboot:2,
+supervisor) did not reboot; without the time of waking there, that of (power:3, supervisor) slept on.
 
 test-power-steps-all.py runs every case; this one a subset.
 """
