@@ -243,7 +243,8 @@ virDomainLockCallJobBegun(virDomainLock *dom, const char *method, GVariant *para
     gboolean ok = FALSE;
 
     g_main_context_push_thread_default(context);
-    call.connection = virDomainLockConnect(dom, error);
+    if (virDomainLockAttachIfOrphan(dom, error))
+        call.connection = virDomainLockConnect(dom, error);
     if (call.connection) {
         virJobCallRun(&call, method, arguments);
         ok = virJobResult(&call, error);

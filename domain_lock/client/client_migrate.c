@@ -162,8 +162,11 @@ virMigrateBegun(gpointer data)
 static gboolean
 virMigrateIsThere(virDomainLock *dom, GError **error)
 {
-    g_autoptr(virDomainLockInfo) info = virDomainLockGetInfo(dom, error);
+    g_autoptr(virDomainLockInfo) info = NULL;
 
+    if (!virDomainLockAttachIfOrphan(dom, error))
+        return FALSE;
+    info = virDomainLockGetInfo(dom, error);
     if (!info)
         return FALSE;
     if (info->state != VIR_DOMAIN_LOCK_STATE_SHUTOFF)

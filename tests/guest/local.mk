@@ -15,6 +15,7 @@ guest_tests = \
 	%D%/test-linux-shutdown.sh \
 	%D%/test-power-steps.py \
 	%D%/test-reattach.py \
+	%D%/test-reattach-life.py \
 	%D%/test-reattach-lost.py \
 	%D%/test-reattach-steps.py \
 	%D%/test-media.py \
