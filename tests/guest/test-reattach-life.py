@@ -42,7 +42,9 @@ class Guest:
         return json.loads(done.stdout)
 
     def orphan(self):
-        os.kill(self.show()["supervisor_pid"], signal.SIGKILL)
+        pid = self.show()["supervisor_pid"]
+        assert pid, self.show()
+        os.kill(pid, signal.SIGKILL)
         assert wait_until(10, lambda: self.show()["state"] == "unsupervised"), self.show()
 
     def writes(self):
