@@ -80,6 +80,16 @@ virDomainLockJobSeal(virDomainLockObj *obj, GError **error)
 }
 
 void
+virDomainLockJobAlone(virDomainLockObj *obj)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    obj->job.alone = TRUE;
+    while (obj->job.beside > 0)
+        g_cond_wait(&obj->job.changed, &obj->lock);
+}
+
+void
 virDomainLockJobEnd(virDomainLockObj *obj)
 {
     virDomainLockInfo *info = obj->status->info;

@@ -46,6 +46,9 @@ GCancellable *virDomainLockJobCancellable(virDomainLockObj *obj);
  * commands that are under way. CANCELLED: somebody was faster. */
 gboolean virDomainLockJobSeal(virDomainLockObj *obj,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** From here on nothing runs beside it, as if it had begun ALONE; it may be cancelled still, or
+ * have been: for undoing it. */
+void virDomainLockJobAlone(virDomainLockObj *obj);
 void virDomainLockJobEnd(virDomainLockObj *obj);
 
 /** Any thread: asks the job to end. STATE: there is none, or it is too late. */

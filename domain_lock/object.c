@@ -391,7 +391,18 @@ virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
 
-    obj->pauseReason = reason;
+    if (obj->pauseReason != VIR_DOMAIN_LOCK_REASON_LEASE_LOST)
+        obj->pauseReason = reason;
+}
+
+void
+virDomainLockObjChangePauseReason(virDomainLockObj *obj, virDomainLockReason from,
+                                  virDomainLockReason reason)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);
+
+    if (obj->pauseReason == from)
+        obj->pauseReason = reason;
 }
 
 /* --- what QEMU says ----------------------------------------------------------------- */

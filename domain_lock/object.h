@@ -144,8 +144,11 @@ char *virDomainLockObjGetPeer(virDomainLockObj *obj);
 /** Was the guest asked to let go of device @id, and has not yet? */
 void virDomainLockObjSetAsked(virDomainLockObj *obj, const char *id, gboolean asked);
 gboolean virDomainLockObjIsAsked(virDomainLockObj *obj, const char *id);
-/** Why the next STOP comes. */
+/** Why the next STOP comes. That of lost leases, which nothing undoes, stays. */
 void virDomainLockObjSetPauseReason(virDomainLockObj *obj, virDomainLockReason reason);
+/** The same if it was @from until now. */
+void virDomainLockObjChangePauseReason(virDomainLockObj *obj, virDomainLockReason from,
+                                       virDomainLockReason reason);
 
 /** What has to be done, as a job, because of what the guest did. */
 typedef enum {

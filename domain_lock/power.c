@@ -255,15 +255,25 @@ virDomainLockKill(virDomainLockObj *obj, guint flags, GError **error)
 gboolean
 virDomainLockPause(virDomainLockObj *obj, GError **error)
 {
-    if (virDomainLockObjGetState(obj) == VIR_DOMAIN_LOCK_STATE_PAUSED)
-        return TRUE;
-    if (virDomainLockObjGetState(obj) != VIR_DOMAIN_LOCK_STATE_RUNNING)
-        return virPowerFail(obj, "suspend", error);
-    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_USER);
-    if (virPowerCommand(obj, "stop", "suspend", error)) {
-        virDomainLockObjSetHeld(obj, TRUE);
+    virDomainLockReason reason;
+    virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
+    gboolean held = virDomainLockObjIsHeld(obj);
+
+    if (state == VIR_DOMAIN_LOCK_STATE_PAUSED) {
+        /* which would let it go on by and by, on one host or the other */
+        if (reason == VIR_DOMAIN_LOCK_REASON_MIGRATING ||
+            reason == VIR_DOMAIN_LOCK_REASON_YIELDED)
+            virDomainLockObjSetHeld(obj, TRUE);
         return TRUE;
     }
+    if (state != VIR_DOMAIN_LOCK_STATE_RUNNING)
+        return virPowerFail(obj, "suspend", error);
+    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_USER);
+    /* before: another supervisor, in the middle of a migration, goes by that */
+    virDomainLockObjSetHeld(obj, TRUE);
+    if (virPowerCommand(obj, "stop", "suspend", error))
+        return TRUE;
+    virDomainLockObjSetHeld(obj, held);
     virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_NONE);
     return FALSE;
 }
@@ -297,8 +307,10 @@ virDomainLockContinue(virDomainLockObj *obj, GError **error)
     virDomainLockReason reason;
     virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
 
-    if (state == VIR_DOMAIN_LOCK_STATE_RUNNING)
+    if (state == VIR_DOMAIN_LOCK_STATE_RUNNING) {
+        virDomainLockObjSetHeld(obj, FALSE);
         return TRUE;
+    }
     if (state != VIR_DOMAIN_LOCK_STATE_PAUSED ||
         reason == VIR_DOMAIN_LOCK_REASON_LEASE_LOST ||
         reason == VIR_DOMAIN_LOCK_REASON_YIELDED)

@@ -59,6 +59,8 @@ gboolean virReattachDisks(virReattach *re, GError **error) G_GNUC_WARN_UNUSED_RE
 
 /* --- the two sides of a migration: migrate_back.c, migrate_in.c --- */
 
+/** From this step of "migrate" on QEMU may have been told to send the guest's memory. */
+#define VIR_MIGRATE_STEP_STREAM 3
 /** From this step of "migrate" on the source's word may have been given. */
 #define VIR_MIGRATE_STEP_WORD 4
 /** This step of "incoming" advances the epoch. */

@@ -571,6 +571,41 @@ testLeaseLostCannotResume(Fake *self, gconstpointer data)
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
 }
 
+/* Whatever else stops the guest then, or does not any more. */
+static void
+testLeaseLostStaysTheReason(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    virDomainLockReason reason;
+
+    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_LEASE_LOST);
+    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_MIGRATING);
+    virDomainLockObjChangePauseReason(obj, VIR_DOMAIN_LOCK_REASON_MIGRATING,
+                                      VIR_DOMAIN_LOCK_REASON_NONE);
+    g_assert_false(virDomainLockObjMayRun(obj));
+    (void)virDomainLockObjHandle(obj, "STOP", NULL);
+    (void)virDomainLockObjGetStateAndReason(obj, &reason);
+    g_assert_cmpint(reason, ==, VIR_DOMAIN_LOCK_REASON_LEASE_LOST);
+    g_assert_false(virDomainLockObjMayRun(obj));
+}
+
+/* The migration that stopped it goes by that when it lets it run again. */
+static void
+testSuspendedInAMigration(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+
+    virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_MIGRATING);
+    (void)virDomainLockObjHandle(obj, "STOP", NULL);
+    g_assert_false(virDomainLockObjIsHeld(obj));
+    g_assert_true(virDomainLockPause(obj, &error));
+    g_assert_true(virDomainLockObjIsHeld(obj));
+    (void)virDomainLockObjHandle(obj, "RESUME", NULL);
+    g_assert_true(virDomainLockContinue(obj, &error));
+    g_assert_false(virDomainLockObjIsHeld(obj));
+}
+
 #define ADD(path, func, data) g_test_add(path, Fake, data, fakeUp, func, fakeDown)
 
 static void
@@ -637,5 +672,7 @@ main(int argc, char **argv)
     ADD("/power/hibernated-to-be-woken", testHibernated, "wake");
     ADD("/power/paused-cannot-shut-down", testPausedGuestCannotShutDown, NULL);
     ADD("/power/lease-lost-cannot-resume", testLeaseLostCannotResume, NULL);
+    ADD("/power/lease-lost-stays-the-reason", testLeaseLostStaysTheReason, NULL);
+    ADD("/power/suspended-in-a-migration", testSuspendedInAMigration, NULL);
     return g_test_run();
 }

@@ -5,6 +5,7 @@ migrate_tests = \
 	%D%/test-late-offsets.py \
 	%D%/test-migrate.py \
 	%D%/test-migrate-bridges.py \
+	%D%/test-migrate-cancel.py \
 	%D%/test-migrate-domains.py \
 	%D%/test-migrate-late.py \
 	%D%/test-migrate-postcopy.py \
@@ -17,6 +18,7 @@ migrate_slow_tests = \
 	%D%/test-crash-migrate-all.py \
 	%D%/test-late-offsets-all.py \
 	%D%/test-migrate-bridges-all.py \
+	%D%/test-migrate-cancel-all.py \
 	%D%/test-migrate-late-all.py \
 	%D%/test-migrate-many.py \
 	%D%/test-migrate-steps-all.py \

@@ -187,6 +187,20 @@ def is_cancelled(lab, rsh, alpha, beta):
         tap.ok(goes_on(lab, disk), what + ": the guest goes on here",
                alpha.leasehold("show", "slow").stdout)
         tap.ok(wait_until(10, lambda: not beta.qemu_pids()), what + ": nothing is left on beta")
+    # suspended on its way, it stays so
+    move = alpha.popen("migrate", "slow", "beta", "--rsh", rsh.command, "--bandwidth", "1")
+    begun = wait_until(20, lambda: "migrating (beta): " in alpha.leasehold("job", "slow").stdout)
+    done = alpha.leasehold("suspend", "slow")
+    tap.ok(begun and done.returncode == 0, "on its way it is suspended", done.stderr)
+    alpha.leasehold("migrate", "slow", "--cancel")
+    move.communicate(timeout=60)
+    before = lab.payload_seq(disk)
+    time.sleep(0.3)
+    tap.ok((state(alpha, "slow") or "").startswith("paused") and
+           lab.payload_seq(disk) == before, "cancelled, it stays suspended here",
+           alpha.leasehold("show", "slow").stdout)
+    done = alpha.leasehold("resume", "slow")
+    tap.ok(done.returncode == 0 and goes_on(lab, disk), "resumed, it goes on", done.stderr)
     done = alpha.leasehold("migrate", "slow", "beta", "--rsh", rsh.command, "--compressed",
                            "--connections", "2", "--auto-converge", "--downtime", "500")
     tap.ok(done.returncode == 0 and goes_on(lab, disk),

@@ -340,6 +340,26 @@ testBesideWaitsForSealedJob(void)
     objFree(obj);
 }
 
+/* What undoes a job that was cancelled is not disturbed. */
+static void
+testBesideWaitsForUndoing(void)
+{
+    virDomainLockObj *obj = objNew();
+    g_autoptr(GError) error = NULL;
+    GThread *thread;
+
+    virDomainLockJobBegin(obj, "migrating", "beta", 0);
+    g_assert_true(virDomainLockJobAsk(obj, &error));
+    virDomainLockJobAlone(obj);
+    g_assert_true(virDomainLockJobAsk(obj, &error));
+
+    thread = g_thread_new("beside", besideThread, obj);
+    g_usleep(50000);
+    virDomainLockJobEnd(obj);
+    g_assert_true(GPOINTER_TO_INT(g_thread_join(thread)));
+    objFree(obj);
+}
+
 static void
 testText(void)
 {
@@ -371,6 +391,8 @@ main(int argc, char **argv)
     g_test_add_func("/job/sealed-before-it-is-cancelled", testCancelAfterSeal);
     g_test_add_func("/job/a-quick-command-waits-for-a-sealed-job",
                     testBesideWaitsForSealedJob);
+    g_test_add_func("/job/a-quick-command-waits-for-one-that-is-undone",
+                    testBesideWaitsForUndoing);
     g_test_add_func("/job/as-text", testText);
     return g_test_run();
 }
