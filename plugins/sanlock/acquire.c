@@ -17,7 +17,7 @@
 #define MAX_MOVES 10
 #define BUSY_NAP_USEC (300 * 1000)
 
-/* --- marker, in a job because it talks to the daemon -------------------------------------------- */
+/* --- marker, in a job because it talks to the daemon ------------------------------------ */
 
 typedef struct {
     virSanlockConfig *config;
@@ -44,29 +44,23 @@ virSanlockMarkJobRun(gpointer data, GError **error)
     return virSanlockMarkerWrite(job->config, job->uuid, job->name, job->pid, error);
 }
 
-static gboolean
-virSanlockObjectMark(virSanlockObject *object, const virSanlockBounds *bounds,
-                     GError **error)
+/* Done while the leases are looked up. */
+static void
+virSanlockTakeMark(virSanlockTake *take)
 {
+    const virSanlockObject *object = take->object;
     virSanlockMarkJob *job;
-    virSanlockCall call;
 
-    if (object->marked)
-        return TRUE;
+    if (object->marked || take->set->beforeData)
+        return;
     job = g_atomic_rc_box_new0(virSanlockMarkJob);
     job->config = virSanlockConfigRef(object->config);
     job->uuid = g_strdup(object->uuid);
     job->name = g_strdup(object->name);
     job->pid = object->pid;
-    call = (virSanlockCall){
-        .what = "noting the guest",
-        .func = virSanlockMarkJobRun,
-        .data = job,
-        .clear = virSanlockMarkJobClear,
-    };
-    object->marked = virSanlockCallRun(&call, bounds, NULL, error);
-    g_atomic_rc_box_release_full(job, virSanlockMarkJobClear);
-    return object->marked;
+    take->set->before = virSanlockMarkJobRun;
+    take->set->beforeData = job;
+    take->set->beforeClear = virSanlockMarkJobClear;
 }
 
 /* --- steps of an attempt ---------------------------------------------------------------------------- */
@@ -80,13 +74,17 @@ virSanlockTakeHasMoved(const virSanlockTake *take)
     return FALSE;
 }
 
-/* The first time for this guest and daemon, the store itself is looked at too. */
+/* The first time for this guest and daemon, the store itself is looked at too, and the guest
+ * is noted: nothing is taken before that is done. */
 static gboolean
 virSanlockTakeLocate(virSanlockTake *take, GError **error)
 {
     take->set->checkStore = !take->object->storeChecked;
+    virSanlockTakeMark(take);
     if (!virSanlockLeaseSetLocate(take->set, &take->bounds, error))
         return FALSE;
+    take->set->before = NULL;
+    take->object->marked = TRUE;
     take->object->storeChecked = TRUE;
     return TRUE;
 }
@@ -204,8 +202,7 @@ virSanlockTakeAttempt(virSanlockTake *take, GError **error)
     g_autoptr(GError) local = NULL;
 
     take->passing = take->misplaced = FALSE;
-    if (virSanlockObjectMark(take->object, &take->bounds, &local) &&
-        virSanlockTakeAndVerify(take, &local) &&
+    if (virSanlockTakeAndVerify(take, &local) &&
         (take->part == VIR_SANLOCK_PART_BRIDGE ||
          virSanlockTakeLookAtBridges(take, &local)) &&
         virSanlockBoundsCheck(&take->bounds, "taking leases", &local))

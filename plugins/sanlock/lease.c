@@ -6,6 +6,7 @@
 #include "plugins/sanlock/daemon.h"
 #include "plugins/sanlock/host.h"
 #include "plugins/sanlock/libsanlock.h"
+#include "plugins/sanlock/parallel.h"
 
 static virSanlockLeaseSet *
 virSanlockLeaseSetAlloc(virSanlockConfig *config, gsize n)
@@ -26,6 +27,8 @@ virSanlockLeaseSetClear(gpointer data)
     for (gsize i = 0; i < set->n; i++)
         g_free(set->leases[i].label);
     g_free(set->leases);
+    if (set->beforeData)
+        g_atomic_rc_box_release_full(set->beforeData, set->beforeClear);
     virSanlockConfigUnref(set->config);
 }
 
@@ -140,29 +143,85 @@ virSanlockLeaseSetFind(virSanlockLeaseSet *set, virSanlockStore *store, GError *
     return TRUE;
 }
 
+typedef struct {
+    virSanlockLeaseSet *set;
+    virSanlockStore *store;
+} virSanlockLeaseWork;
+
+static gboolean
+virSanlockLeaseReadLeader(gpointer data, gsize i, GError **error)
+{
+    virSanlockLeaseWork *work = data;
+    virSanlockLease *lease = &work->set->leases[i];
+    virSanlockLeaderVerdict verdict;
+
+    memset(&lease->leader, 0, sizeof(lease->leader));
+    return lease->slot < 0 ||
+           virSanlockStoreReadLeader(
+               work->store, virSanlockSlotOffset(&work->store->geometry, lease->slot),
+               VIR_SANLOCK_LEADER_LEASE, &lease->leader, &verdict, error);
+}
+
 /* Up to the first that another host owns: it will be looked at first, and mostly it decides. To
  * the others nothing is lost: that their leaders name nobody is a hint only (take.c). */
 static gboolean
 virSanlockLeaseSetReadLeaders(virSanlockLeaseSet *set, virSanlockStore *store,
                               GError **error)
 {
+    virSanlockLeaseWork work = {set, store};
     gboolean owned = FALSE;
 
+    if (!virSanlockEach(set->n, virSanlockLeaseReadLeader, &work, error))
+        return FALSE;
     for (gsize i = 0; i < set->n; i++) {
-        virSanlockLease *lease = &set->leases[i];
-        virSanlockLeaderVerdict verdict;
+        virSanlockLeader *leader = &set->leases[i].leader;
 
-        memset(&lease->leader, 0, sizeof(lease->leader));
-        if (lease->slot < 0 || owned)
-            continue;
-        if (!virSanlockStoreReadLeader(store,
-                                       virSanlockSlotOffset(&store->geometry, lease->slot),
-                                       VIR_SANLOCK_LEADER_LEASE, &lease->leader, &verdict,
-                                       error))
-            return FALSE;
-        owned = lease->leader.timestamp && lease->leader.ownerId &&
-                lease->leader.ownerId != set->config->hostId;
+        if (owned)
+            memset(leader, 0, sizeof(*leader));
+        owned = owned || (leader->timestamp && leader->ownerId &&
+                          leader->ownerId != set->config->hostId);
     }
+    return TRUE;
+}
+
+static gboolean
+virSanlockLeaseCheckStore(gpointer data, GError **error)
+{
+    virSanlockLeaseWork *work = data;
+
+    return virSanlockHostCheckStore(work->store, work->set->config->hostId, error);
+}
+
+/* The leaders are read while the daemon is asked about the store. */
+static gboolean
+virSanlockLeaseSetLook(virSanlockLeaseSet *set, virSanlockStore *store, GError **error)
+{
+    virSanlockLeaseWork work = {set, store};
+    g_autoptr(GError) why = NULL;
+    virSanlockAside check;
+    gboolean read;
+
+    if (!set->checkStore)
+        return virSanlockLeaseSetReadLeaders(set, store, error);
+    virSanlockAsideStart(&check, virSanlockLeaseCheckStore, &work);
+    read = virSanlockLeaseSetReadLeaders(set, store, &why);
+    if (!virSanlockAsideEnd(&check, error))
+        return FALSE;
+    if (!read)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return read;
+}
+
+static gboolean
+virSanlockLeaseSetLocateNow(virSanlockLeaseSet *set, GError **error)
+{
+    g_autoptr(virSanlockStore) store =
+        virSanlockStoreOpen(set->config->store, set->config->lockspace, error);
+
+    if (!store || !virSanlockLeaseSetFind(set, store, error) ||
+        !virSanlockLeaseSetLook(set, store, error))
+        return FALSE;
+    set->located = TRUE;
     return TRUE;
 }
 
@@ -170,17 +229,19 @@ static gboolean
 virSanlockLeaseSetLocateJob(gpointer data, GError **error)
 {
     virSanlockLeaseSet *set = data;
-    g_autoptr(virSanlockStore) store =
-        virSanlockStoreOpen(set->config->store, set->config->lockspace, error);
+    g_autoptr(GError) why = NULL;
+    virSanlockAside before;
+    gboolean located;
 
-    if (!store || !virSanlockLeaseSetFind(set, store, error))
+    if (!set->before)
+        return virSanlockLeaseSetLocateNow(set, error);
+    virSanlockAsideStart(&before, set->before, set->beforeData);
+    located = virSanlockLeaseSetLocateNow(set, &why);
+    if (!virSanlockAsideEnd(&before, error))
         return FALSE;
-    if (set->checkStore && !virSanlockHostCheckStore(store, set->config->hostId, error))
-        return FALSE;
-    if (!virSanlockLeaseSetReadLeaders(set, store, error))
-        return FALSE;
-    set->located = TRUE;
-    return TRUE;
+    if (!located)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return located;
 }
 
 static gboolean
@@ -279,6 +340,18 @@ virSanlockLeaseReadBridge(virSanlockStore *store, virSanlockLease *lease, GError
     return FALSE;
 }
 
+/* The bridges, and at last the use records of all. */
+static gboolean
+virSanlockLeaseVerifyOne(gpointer data, gsize i, GError **error)
+{
+    virSanlockLeaseWork *work = data;
+
+    if (i == work->set->n)
+        return virSanlockLeaseSetReadUses(work->set, work->store, error);
+    return work->set->leases[i].moved ||
+           virSanlockLeaseReadBridge(work->store, &work->set->leases[i], error);
+}
+
 static gboolean
 virSanlockLeaseSetVerifyJob(gpointer data, GError **error)
 {
@@ -287,6 +360,7 @@ virSanlockLeaseSetVerifyJob(gpointer data, GError **error)
         virSanlockStoreOpen(set->config->store, set->geometry.lockspace, error);
     g_autoptr(virSanlockBytes) index =
         store ? virSanlockStoreReadIndex(store, error) : NULL;
+    virSanlockLeaseWork work = {set, store};
 
     if (!index)
         return FALSE;
@@ -300,10 +374,8 @@ virSanlockLeaseSetVerifyJob(gpointer data, GError **error)
 
         lease->moved =
             virSanlockIndexFind(index, &store->geometry, lease->name) != lease->slot;
-        if (!lease->moved && !virSanlockLeaseReadBridge(store, lease, error))
-            return FALSE;
     }
-    return virSanlockLeaseSetReadUses(set, store, error);
+    return virSanlockEach(set->n + 1, virSanlockLeaseVerifyOne, &work, error);
 }
 
 gboolean
@@ -331,17 +403,18 @@ virSanlockLeaseWriteUse(virSanlockStore *store, const virSanlockLease *lease,
 }
 
 static gboolean
-virSanlockLeaseAdvance(virSanlockStore *store, virSanlockLease *lease,
-                       const virUseRecord *user, GError **error)
+virSanlockLeaseAdvance(gpointer data, gsize which, GError **error)
 {
+    virSanlockLeaseWork *work = data;
+    virSanlockLease *lease = &work->set->leases[which];
     virUseRecord records[2];
     guint n;
 
-    n = virUseRingAdvance(&lease->use, user, lease->name, records);
+    n = virUseRingAdvance(&lease->use, &work->set->user, lease->name, records);
     for (guint i = 0; i < n; i++) {
         /* the replacement of a damaged record must be there before the one that follows */
-        if (!virSanlockLeaseWriteUse(store, lease, &records[i], error) ||
-            (i + 1 < n && !virSanlockStoreSync(store, error)))
+        if (!virSanlockLeaseWriteUse(work->store, lease, &records[i], error) ||
+            (i + 1 < n && !virSanlockStoreSync(work->store, error)))
             return FALSE;
     }
     lease->use.epoch = records[n - 1].epoch;
@@ -363,28 +436,56 @@ virSanlockLeaseSetNeedAll(const virSanlockLeaseSet *set, GError **error)
     return TRUE;
 }
 
+typedef struct {
+    const virSanlockLeaseSet *set;
+    virSanlockSelf self;
+} virSanlockLeaseAsk;
+
+static gboolean
+virSanlockLeaseAskSelf(gpointer data, GError **error)
+{
+    virSanlockLeaseAsk *ask = data;
+
+    return virSanlockDaemonReadSelf(ask->set->geometry.lockspace,
+                                    ask->set->config->hostId, &ask->self, error);
+}
+
+/* What the records say now, and the generation of this host in the lockspace, which tells one
+ * of its lives from the next. */
+static gboolean
+virSanlockLeaseSetReadBefore(virSanlockLeaseSet *set, virSanlockStore *store,
+                             GError **error)
+{
+    virSanlockLeaseAsk ask = {.set = set};
+    g_autoptr(GError) why = NULL;
+    virSanlockAside aside;
+    gboolean read;
+
+    virSanlockAsideStart(&aside, virSanlockLeaseAskSelf, &ask);
+    read = virSanlockLeaseSetReadUses(set, store, &why);
+    if (!virSanlockAsideEnd(&aside, error))
+        return FALSE;
+    if (!read)
+        g_propagate_error(error, g_steal_pointer(&why));
+    set->user.generation = ask.self.generation;
+    return read;
+}
+
 /* One flush for the whole set: the writes are to sectors that exist, so it costs what one
- * durable write costs. The generation tells one life of this host in the lockspace from the
- * next. */
+ * durable write costs. */
 static gboolean
 virSanlockLeaseSetAdvanceJob(gpointer data, GError **error)
 {
     virSanlockLeaseSet *set = data;
     g_autoptr(virSanlockStore) store =
         virSanlockStoreOpen(set->config->store, set->config->lockspace, error);
-    virSanlockSelf self;
+    virSanlockLeaseWork work = {set, store};
 
-    if (!store || !virSanlockLeaseSetFind(set, store, error) ||
-        !virSanlockLeaseSetNeedAll(set, error) ||
-        !virSanlockDaemonReadSelf(set->geometry.lockspace, set->config->hostId, &self,
-                                  error) ||
-        !virSanlockLeaseSetReadUses(set, store, error))
-        return FALSE;
-    set->user.generation = self.generation;
-    for (gsize i = 0; i < set->n; i++)
-        if (!virSanlockLeaseAdvance(store, &set->leases[i], &set->user, error))
-            return FALSE;
-    return virSanlockStoreSync(store, error);
+    return store && virSanlockLeaseSetFind(set, store, error) &&
+           virSanlockLeaseSetNeedAll(set, error) &&
+           virSanlockLeaseSetReadBefore(set, store, error) &&
+           virSanlockEach(set->n, virSanlockLeaseAdvance, &work, error) &&
+           virSanlockStoreSync(store, error);
 }
 
 gboolean

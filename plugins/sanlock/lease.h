@@ -31,6 +31,10 @@ typedef struct _virSanlockLeaseSet {
     virSanlockConfig *config;
     gboolean checkStore; /* Locate: is the daemon in the lockspace of this very store? */
     gboolean located;    /* geometry and slots are known */
+    /* Locate: what has to be done before leases are taken, too; or NULL */
+    virSanlockJobFunc before;
+    gpointer beforeData; /* from g_atomic_rc_box_new; the set has a reference */
+    GDestroyNotify beforeClear;
     virSanlockGeometry geometry;
     virUseRecord user; /* for virSanlockLeaseSetAdvance */
     gsize n;
@@ -48,7 +52,8 @@ virSanlockLeaseSet *virSanlockLeaseSetNewOne(virSanlockConfig *config, const cha
 void virSanlockLeaseSetUnref(virSanlockLeaseSet *set);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virSanlockLeaseSet, virSanlockLeaseSetUnref)
 
-/** Finds the slots and reads the leaders. Leases that have no slot keep slot -1. */
+/** Finds the slots and reads the leaders. Leases that have no slot keep slot -1. What is to be
+ * done before is done meanwhile; if it fails that is the error. */
 gboolean virSanlockLeaseSetLocate(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** TRUE if every lease has a slot. */

@@ -32,6 +32,8 @@ plugins_sanlock_libsanlock_core_la_SOURCES = \
 	%D%/object.h \
 	%D%/owner.c \
 	%D%/owner.h \
+	%D%/parallel.c \
+	%D%/parallel.h \
 	%D%/reclaim.c \
 	%D%/release.c \
 	%D%/renewal.c \

@@ -9,6 +9,11 @@ TESTS += %D%/test-sanlock-format
 %C%_test_sanlock_format_SOURCES = %D%/test-sanlock-format.c
 %C%_test_sanlock_format_LDADD = plugins/sanlock/libsanlock_core.la
 
+check_PROGRAMS += %D%/test-sanlock-parallel
+TESTS += %D%/test-sanlock-parallel
+%C%_test_sanlock_parallel_SOURCES = %D%/test-sanlock-parallel.c
+%C%_test_sanlock_parallel_LDADD = plugins/sanlock/libsanlock_core.la
+
 check_PROGRAMS += %D%/test-sanlock-store
 TESTS += %D%/test-sanlock-store
 %C%_test_sanlock_store_SOURCES = %D%/test-sanlock-store.c
