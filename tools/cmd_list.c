@@ -58,7 +58,7 @@ virToolListPrint(const GPtrArray *guests)
 }
 
 static void
-virToolListPrintJson(const GPtrArray *guests)
+virToolListPrintJson(virTool *tool, const GPtrArray *guests)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
 
@@ -66,7 +66,7 @@ virToolListPrintJson(const GPtrArray *guests)
     json_builder_set_member_name(builder, "guests");
     json_builder_begin_array(builder);
     for (guint i = 0; i < guests->len; i++)
-        virToolJsonGuest(builder, g_ptr_array_index(guests, i));
+        virToolJsonGuest(tool, builder, g_ptr_array_index(guests, i));
     json_builder_end_array(builder);
     json_builder_end_object(builder);
     virToolJsonPrint(builder, stdout, TRUE);
@@ -107,7 +107,7 @@ virToolCmdList(virTool *tool)
     if (!guests)
         return virToolFail(tool, error);
     if (tool->json)
-        virToolListPrintJson(guests);
+        virToolListPrintJson(tool, guests);
     else if (names || uuids)
         virToolListPrintWords(guests, uuids);
     else

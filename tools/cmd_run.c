@@ -201,7 +201,7 @@ virToolRunReport(virTool *tool, virDomainLock *dom, const virToolRunOptions *opt
     if (tool->json) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
 
-        virToolJsonGuest(builder, info);
+        virToolJsonGuest(tool, builder, info);
         virToolJsonPrint(builder, stdout, TRUE);
         return VIR_TOOL_EXIT_OK;
     }

@@ -148,13 +148,13 @@ virToolCmdShow(virTool *tool)
     info = virDomainLockGetInfo(dom, &error);
     if (!info)
         return virToolFail(tool, error);
-    saved = virDomainLockGetManagedSave(tool->config, info->uuid);
     if (tool->json) {
         g_autoptr(JsonBuilder) builder = json_builder_new();
 
-        virToolJsonGuest(builder, info);
+        virToolJsonGuest(tool, builder, info);
         virToolJsonPrint(builder, stdout, TRUE);
     } else {
+        saved = virDomainLockGetManagedSave(tool->config, info->uuid);
         virToolShowPrint(info, saved);
     }
     return VIR_TOOL_EXIT_OK;

@@ -289,7 +289,7 @@ void virToolNoteJob(virTool *tool, virDomainLock *dom, gboolean noWait);
 guint virToolShutdownModes(virTool *tool, const char *text);
 /** The members job, job_detail, job_started, job_done and job_total. */
 void virToolJsonJob(JsonBuilder *builder, const virDomainLockInfo *info);
-void virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info);
+void virToolJsonGuest(virTool *tool, JsonBuilder *builder, const virDomainLockInfo *info);
 /** The result of an act on a guest: a sentence, or the guest as JSON. */
 int virToolReportGuest(virTool *tool, virDomainLock *dom, const char *sentence);
 typedef gboolean (*virToolGuestFunc)(virDomainLock *dom, GError **error);

@@ -161,8 +161,10 @@ virToolJsonJob(JsonBuilder *builder, const virDomainLockInfo *info)
 }
 
 void
-virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info)
+virToolJsonGuest(virTool *tool, JsonBuilder *builder, const virDomainLockInfo *info)
 {
+    g_autofree char *saved = virDomainLockGetManagedSave(tool->config, info->uuid);
+
     json_builder_begin_object(builder);
     virToolJsonString(builder, "name", info->name);
     virToolJsonString(builder, "uuid", info->uuid);
@@ -188,6 +190,7 @@ virToolJsonGuest(JsonBuilder *builder, const virDomainLockInfo *info)
     virToolJsonJob(builder, info);
     virToolJsonString(builder, "message", info->message);
     virToolJsonString(builder, "notes", info->notes);
+    virToolJsonString(builder, "managed_save", saved);
     virToolJsonString(builder, "log", info->logPath);
     json_builder_set_member_name(builder, "leases");
     json_builder_begin_array(builder);
@@ -212,7 +215,7 @@ virToolReportGuest(virTool *tool, virDomainLock *dom, const char *sentence)
     if (!info)
         return virToolFail(tool, error);
     builder = json_builder_new();
-    virToolJsonGuest(builder, info);
+    virToolJsonGuest(tool, builder, info);
     virToolJsonPrint(builder, stdout, TRUE);
     return VIR_TOOL_EXIT_OK;
 }

@@ -249,6 +249,8 @@ def managed(lab):
     text = guest.alpha.leasehold("show", "managed").stdout
     tap.ok("Saved: " in text and "/state/save/" in text and "goes on from it" in text,
            "show tells of it", text)
+    shown = json.loads(guest.alpha.leasehold("--json", "show", "managed").stdout)
+    tap.ok(os.path.exists(shown["managed_save"]), "and as JSON", shown)
     done = guest.alpha.leasehold("run", *guest.args)
     tap.ok(done.returncode == 0 and writes(lab, guest.disk), "the next run brings it back",
            done.stderr)
