@@ -23,7 +23,6 @@ import os
 import resource
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 
@@ -220,9 +219,7 @@ def cancelled(lab, step):
     command = guest.save(step)
     client = Client(os.path.join(guest.alpha.run_dir, "guests", guest.uuid, "control"))
     client.authenticate()
-    cancel = client.send("io.leasehold.Guest1", "JobCancel", "u", struct.pack("<I", 0))
-    # answered by the same thread afterwards: then the request to cancel has been heard
-    client.call("org.freedesktop.DBus.Peer", "Ping")
+    cancel = client.cancel_job()
     guest.steps.close()
     _, errors = command.communicate(timeout=60)
     kind, answer = client.answer(cancel)

@@ -99,6 +99,15 @@ class Client:
     def call(self, *args):
         return self.answer(self.send(*args))
 
+    def cancel_job(self):
+        """Asks the job of the guest to end, and returns the serial number of that call when it was
+        heard: what has unknown flags is refused by the same thread, after it. A Ping is answered
+        by another one."""
+        asked = self.send("io.leasehold.Guest1", "JobCancel", "u", struct.pack("<I", 0))
+        kind, _ = self.call("io.leasehold.Guest1", "JobCancel", "u", struct.pack("<I", 1 << 30))
+        assert kind == ERROR
+        return asked
+
     def closed(self):
         """True once the other side has hung up; what it sent before is thrown away."""
         self.sock.setblocking(False)
