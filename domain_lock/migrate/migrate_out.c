@@ -30,6 +30,8 @@
 #define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
 /* Connecting, and TLS's handshake. */
 #define OUT_CONNECT_USEC (30 * G_USEC_PER_SEC)
+/* Whoever is the cause of a stream that broke says so at once. */
+#define OUT_WHY_USEC (2 * G_USEC_PER_SEC)
 
 virMigrateOut *
 virMigrateOutNew(virDomainLockObj *obj, virMigrateChannel *channel, const char *host)
@@ -192,7 +194,8 @@ virOutMayGoOn(virMigrateOut *out, gint64 deadlineUsec, GError **error)
                     "it is %s in the meantime", virDomainLockStateName(state));
     else {
         message = virMigrateChannelReceive(out->channel, 0, NULL, &why);
-        if (message || g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT))
+        if (message || (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT) &&
+                        !virMigrateChannelPeerFailed(out->channel)))
             return TRUE;
         g_propagate_error(error, g_steal_pointer(&why));
     }
@@ -222,6 +225,31 @@ virOutHasFailed(const virMigrateProgress *progress, GError **error)
                 "the stream of its memory broke off%s%s", progress->failure ? ": " : "",
                 progress->failure ? progress->failure : "");
     return TRUE;
+}
+
+/* What broke the stream: perhaps the other side knows, or it is the channel, or a disk here. */
+static void
+virOutExplain(virMigrateOut *out, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + OUT_WHY_USEC;
+    virDomainLockReason reason;
+    virDomainLockState state = virDomainLockObjGetStateAndReason(out->obj, &reason);
+    g_autoptr(GError) why = NULL;
+    JsonObject *message;
+    char *text;
+
+    if (state == VIR_DOMAIN_LOCK_STATE_PAUSED && reason == VIR_DOMAIN_LOCK_REASON_IO_ERROR)
+        g_prefix_error(error, "it is paused, because its storage failed here (io-error): ");
+    while ((message = virMigrateChannelReceive(
+                out->channel, deadline, virDomainLockJobCancellable(out->obj), &why)))
+        json_object_unref(message);
+    if (!virMigrateChannelPeerFailed(out->channel) &&
+        (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT) ||
+         g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED)))
+        return;
+    text = g_strdup_printf("%s; %s", (*error)->message, why->message);
+    g_free((*error)->message);
+    (*error)->message = text;
 }
 
 /* Whoever answers there may never say anything. */
@@ -257,8 +285,11 @@ virOutStream(virMigrateOut *out, GError **error)
         if (g_str_equal(progress.status, "completed") ||
             ((out->params.flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) && progress.passes > 1))
             return TRUE;
-        if (virOutHasFailed(&progress, error) ||
-            !virOutIsConnecting(&progress, began, error) ||
+        if (virOutHasFailed(&progress, error)) {
+            virOutExplain(out, error);
+            return FALSE;
+        }
+        if (!virOutIsConnecting(&progress, began, error) ||
             !virOutMayGoOn(out, deadline, error) || !virOutSayAlive(out, &said, error))
             return FALSE;
         virDomainLockJobProgress(obj, progress.totalBytes - progress.remainingBytes,
@@ -374,7 +405,8 @@ virOutWentUnheard(virMigrateOut *out, const GError *why, GError **error)
     g_autoptr(GError) late = NULL;
 
     /* a destination that only takes long has kept the channel */
-    if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT)) {
+    if (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT) &&
+        !virMigrateChannelPeerFailed(out->channel)) {
         if (virOutHear(out, g_get_monotonic_time() + OUT_HEAR_LATE_USEC, &late))
             return TRUE;
         why = late;
@@ -408,6 +440,7 @@ virOutUnheard(virMigrateOut *out, const GError *why, GError **error)
                     out->obj->status->info->name, out->host, why->message);
         return FALSE;
     case VIR_MIGRATE_FATE_UNKNOWN:
+        g_prefix_error(error, "%s: ", why->message);
         if (error && *error)
             (*error)->code = VIR_LOCK_ERROR_INDETERMINATE;
         return FALSE;
