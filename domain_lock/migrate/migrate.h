@@ -85,6 +85,7 @@ typedef struct _virMigrateIn {
     guint64 listenSerial; /* of QEMU's events, before it listened */
     char *cookie;  /* the source's word; NULL: not yet */
     gboolean run;  /* it is to run here */
+    char *refused; /* why QEMU did not let it, so that it is paused; or NULL */
 } virMigrateIn;
 
 /** From the request; CONFIG if it is of another version. */

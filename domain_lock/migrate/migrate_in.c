@@ -70,6 +70,7 @@ virMigrateInFree(virMigrateIn *in)
     virMigrateChannelFree(in->channel);
     virUndoFree(in->undo);
     g_free(in->cookie);
+    g_free(in->refused);
     g_free(in->host);
     g_free(in->bootId);
     g_free(in);
@@ -386,7 +387,8 @@ virIncomingTakeOver(virIncoming *incoming, GError **error)
 }
 
 /* From here on nobody else may run it: cont is worth more than one attempt (activating an image
- * can fail while the source's QEMU still has it open). */
+ * can fail while the source's QEMU still has it open). A guest that has no working storage is
+ * paused, as one whose storage fails a moment later. */
 static gboolean
 virIncomingCont(virIncoming *incoming, GError **error)
 {
@@ -402,13 +404,16 @@ virIncomingCont(virIncoming *incoming, GError **error)
 
         if (answer)
             break;
-        if (i == IN_CONT_ATTEMPTS ||
-            !g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL)) {
+        if (!g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL)) {
             g_propagate_prefixed_error(
                 error, g_steal_pointer(&why),
                 "it was handed over, but QEMU does not let it run; start it anew from "
                 "its disks: ");
             return FALSE;
+        }
+        if (i == IN_CONT_ATTEMPTS) {
+            incoming->in->refused = g_strdup(why->message);
+            break;
         }
         g_usleep(IN_CONT_NAP_USEC);
     }
@@ -501,6 +506,11 @@ virDomainLockIncomingReceive(virDomainLockObj *obj, virMigrateIn *in,
         return FALSE;
     virUndoForget(in->undo);
     virIncomingArrived(obj, in->run);
+    if (in->refused) {
+        virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
+                                 VIR_DOMAIN_LOCK_REASON_IO_ERROR, in->refused);
+        virDomainLockObjEmit(obj, "IO_ERROR", "stop", NULL);
+    }
     virDomainLockObjSetStep(obj, NULL, 0);
     virDomainLockObjSetJob(obj, NULL);
     return TRUE;
