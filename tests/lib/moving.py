@@ -9,6 +9,7 @@ steps_of (host) gives it a LEASEHOLD_STEP_FD of its own.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import socket
@@ -16,6 +17,9 @@ import stat
 import threading
 
 from lab import Host, Steps
+
+SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
+libc = ctypes.CDLL(None, use_errno=True)
 
 SCRIPT = """#!/usr/bin/env python3
 import json, os, socket, sys
@@ -101,6 +105,29 @@ class Rsh:
 
     def steps_of(self, host):
         return RemoteSteps(self.lab.file("steps-" + host.name))
+
+
+def small_buffers(listener):
+    """Of a socket that will listen, and so of all that it accepts."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+
+
+def shrink(pids, port):
+    """The send buffer of the connection that one of the processes has from this port of its own,
+    so that it does not run ahead of who reads from it."""
+    for pid in pids:
+        pidfd = libc.syscall(SYS_PIDFD_OPEN, pid, 0)
+        for entry in os.listdir("/proc/%d/fd" % pid):
+            fd = libc.syscall(SYS_PIDFD_GETFD, pidfd, int(entry), 0)
+            if fd < 0:
+                continue
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.close(fd)
+                continue
+            with socket.socket(fileno=fd) as sock:
+                if sock.family == socket.AF_INET and sock.getsockname()[1] == port:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        os.close(pidfd)
 
 
 class Thread(threading.Thread):

@@ -7,6 +7,7 @@ migrate_tests = \
 	%D%/test-migrate-bridges.py \
 	%D%/test-migrate-cancel.py \
 	%D%/test-migrate-domains.py \
+	%D%/test-migrate-faults.py \
 	%D%/test-migrate-late.py \
 	%D%/test-migrate-postcopy.py \
 	%D%/test-migrate-preflight.py \
@@ -19,6 +20,7 @@ migrate_slow_tests = \
 	%D%/test-late-offsets-all.py \
 	%D%/test-migrate-bridges-all.py \
 	%D%/test-migrate-cancel-all.py \
+	%D%/test-migrate-faults-all.py \
 	%D%/test-migrate-late-all.py \
 	%D%/test-migrate-many.py \
 	%D%/test-migrate-steps-all.py \

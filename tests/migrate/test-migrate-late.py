@@ -26,7 +26,6 @@ Not seen failing: with the word given at "device", before "completed", the momen
 too short for the relay to hit.
 """
 
-import ctypes
 import json
 import os
 import select
@@ -40,14 +39,12 @@ import threading
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from lab import Lab, Tap, requires, search_path, wait_until  # noqa: E402
-from moving import Rsh  # noqa: E402
+from moving import Rsh, shrink, small_buffers  # noqa: E402
 
 ALL = os.environ.get("TEST_LATE_ALL") == "1"
 LAST = 64 * 1024
 # What can be on its way between the two QEMUs although the source's send buffer is small.
 BUFFERS = 20000
-SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
-libc = ctypes.CDLL(None, use_errno=True)
 
 requires("sanlock", "qemu-system-x86_64", "qemu-img", "payload")
 tap = Tap()
@@ -80,7 +77,7 @@ class Relay(threading.Thread):
         self.after = after
         self.total, self.was_cut = 0, False
         self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        small_buffers(self.listener)
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen()
         self.listener.settimeout(60)
@@ -94,25 +91,9 @@ class Relay(threading.Thread):
             source, peer = self.listener.accept()
         except OSError:
             return
-        self._shrink(peer[1])
+        shrink(self.source_pids, peer[1])
         with source, socket.create_connection(("127.0.0.1", self.port)) as target:
             self._pass(source, target)
-
-    def _shrink(self, port):
-        """Of the source's end of the connection, so that it does not run ahead."""
-        for pid in self.source_pids:
-            pidfd = libc.syscall(SYS_PIDFD_OPEN, pid, 0)
-            for entry in os.listdir("/proc/%d/fd" % pid):
-                fd = libc.syscall(SYS_PIDFD_GETFD, pidfd, int(entry), 0)
-                if fd < 0:
-                    continue
-                if not stat.S_ISSOCK(os.fstat(fd).st_mode):
-                    os.close(fd)
-                    continue
-                with socket.socket(fileno=fd) as sock:
-                    if sock.family == socket.AF_INET and sock.getsockname()[1] == port:
-                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-            os.close(pidfd)
 
     def _pass(self, source, target):
         held = b""
