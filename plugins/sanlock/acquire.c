@@ -272,11 +272,13 @@ virSanlockObjectTakeResources(virSanlockObject *object,
         return TRUE;
     if (!virSanlockObjectNeedPid(object, error))
         return FALSE;
+    g_clear_pointer(&object->taken, virSanlockLeaseSetUnref);
     set = virSanlockLeaseSetNew(object->config, resources, n, error);
     if (!set || !virSanlockObjectTake(object, set, part, &bounds, error))
         return FALSE;
     for (gsize i = 0; i < n; i++)
         resources[i]->epoch = set->leases[i].use.epoch;
+    object->taken = g_steal_pointer(&set);
     return TRUE;
 }
 
@@ -294,8 +296,18 @@ gboolean
 virSanlockObjectReserve(gpointer objectData, virLockDriverResource *const *resources,
                         gsize n, const virLockWait *wait, GError **error)
 {
-    return virSanlockObjectTakeResources(objectData, resources, n,
-                                         VIR_SANLOCK_PART_BRIDGE, wait, error);
+    virSanlockObject *object = objectData;
+    virSanlockBounds bounds;
+    g_autoptr(GError) why = NULL;
+
+    virSanlockBoundsInit(&bounds, wait);
+    if (!virSanlockObjectTakeResources(object, resources, n, VIR_SANLOCK_PART_BRIDGE,
+                                       wait, error))
+        return FALSE;
+    /* of one who holds bridges it cannot change, and in the downtime nobody has to ask */
+    if (object->taken && !virSanlockLeaseSetReadGeneration(object->taken, &bounds, &why))
+        g_debug("%s", why->message);
+    return TRUE;
 }
 
 /* What this process has of lease @name, as sanlock says. */

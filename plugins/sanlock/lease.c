@@ -29,6 +29,7 @@ virSanlockLeaseSetClear(gpointer data)
     g_free(set->leases);
     if (set->beforeData)
         g_atomic_rc_box_release_full(set->beforeData, set->beforeClear);
+    virSanlockStoreFree(set->store);
     virSanlockConfigUnref(set->config);
 }
 
@@ -182,6 +183,15 @@ virSanlockLeaseSetReadLeaders(virSanlockLeaseSet *set, virSanlockStore *store,
                           leader->ownerId != set->config->hostId);
     }
     return TRUE;
+}
+
+/* Leaves @set without a store, or with the one that its path leads to now. */
+static gboolean
+virSanlockLeaseSetOpen(virSanlockLeaseSet *set, const char *lockspace, GError **error)
+{
+    g_clear_pointer(&set->store, virSanlockStoreFree);
+    set->store = virSanlockStoreOpen(set->config->store, lockspace, error);
+    return set->store != NULL;
 }
 
 static gboolean
@@ -356,12 +366,14 @@ static gboolean
 virSanlockLeaseSetVerifyJob(gpointer data, GError **error)
 {
     virSanlockLeaseSet *set = data;
-    g_autoptr(virSanlockStore) store =
-        virSanlockStoreOpen(set->config->store, set->geometry.lockspace, error);
-    g_autoptr(virSanlockBytes) index =
-        store ? virSanlockStoreReadIndex(store, error) : NULL;
-    virSanlockLeaseWork work = {set, store};
+    virSanlockLeaseWork work = {.set = set};
+    g_autoptr(virSanlockBytes) index = NULL;
+    virSanlockStore *store;
 
+    if (!virSanlockLeaseSetOpen(set, set->geometry.lockspace, error))
+        return FALSE;
+    work.store = store = set->store;
+    index = virSanlockStoreReadIndex(store, error);
     if (!index)
         return FALSE;
     if (strcmp(store->geometry.uuid, set->geometry.uuid) != 0) {
@@ -384,6 +396,55 @@ virSanlockLeaseSetVerify(virSanlockLeaseSet *set, const virSanlockBounds *bounds
 {
     return virSanlockLeaseSetRun(set, "checking the leases in the store",
                                  virSanlockLeaseSetVerifyJob, 0, bounds, error);
+}
+
+/* --- what was verified and is held ------------------------------------------------------------ */
+
+static const virSanlockLease *
+virSanlockLeaseSetFindName(const virSanlockLeaseSet *set, const char *name)
+{
+    for (gsize i = 0; i < set->n; i++)
+        if (strcmp(set->leases[i].name, name) == 0)
+            return &set->leases[i];
+    return NULL;
+}
+
+gboolean
+virSanlockLeaseSetAdopt(virSanlockLeaseSet *set, virSanlockLeaseSet *from)
+{
+    if (!from->store)
+        return FALSE;
+    for (gsize i = 0; i < set->n; i++)
+        if (!virSanlockLeaseSetFindName(from, set->leases[i].name))
+            return FALSE;
+    for (gsize i = 0; i < set->n; i++)
+        set->leases[i].slot =
+            virSanlockLeaseSetFindName(from, set->leases[i].name)->slot;
+    set->geometry = from->geometry;
+    set->generation = from->generation;
+    set->store = g_steal_pointer(&from->store);
+    return TRUE;
+}
+
+static gboolean
+virSanlockLeaseSetGenerationJob(gpointer data, GError **error)
+{
+    virSanlockLeaseSet *set = data;
+    virSanlockSelf self;
+
+    if (!virSanlockDaemonReadSelf(set->geometry.lockspace, set->config->hostId, &self,
+                                  error))
+        return FALSE;
+    set->generation = self.generation;
+    return TRUE;
+}
+
+gboolean
+virSanlockLeaseSetReadGeneration(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
+                                 GError **error)
+{
+    return virSanlockLeaseSetRun(set, "asking for this host's generation",
+                                 virSanlockLeaseSetGenerationJob, 0, bounds, error);
 }
 
 /* --- use records ------------------------------------------------------------------------------- */
@@ -436,38 +497,35 @@ virSanlockLeaseSetNeedAll(const virSanlockLeaseSet *set, GError **error)
     return TRUE;
 }
 
-typedef struct {
-    const virSanlockLeaseSet *set;
-    virSanlockSelf self;
-} virSanlockLeaseAsk;
-
+/* The store and the place of each lease in it, unless they were adopted. */
 static gboolean
-virSanlockLeaseAskSelf(gpointer data, GError **error)
+virSanlockLeaseSetFindAgain(virSanlockLeaseSet *set, GError **error)
 {
-    virSanlockLeaseAsk *ask = data;
-
-    return virSanlockDaemonReadSelf(ask->set->geometry.lockspace,
-                                    ask->set->config->hostId, &ask->self, error);
+    if (set->store && virSanlockStoreIsThere(set->store))
+        return TRUE;
+    set->generation = 0;
+    return virSanlockLeaseSetOpen(set, set->config->lockspace, error) &&
+           virSanlockLeaseSetFind(set, set->store, error) &&
+           virSanlockLeaseSetNeedAll(set, error);
 }
 
 /* What the records say now, and the generation of this host in the lockspace, which tells one
  * of its lives from the next. */
 static gboolean
-virSanlockLeaseSetReadBefore(virSanlockLeaseSet *set, virSanlockStore *store,
-                             GError **error)
+virSanlockLeaseSetReadBefore(virSanlockLeaseSet *set, GError **error)
 {
-    virSanlockLeaseAsk ask = {.set = set};
     g_autoptr(GError) why = NULL;
     virSanlockAside aside;
     gboolean read;
 
-    virSanlockAsideStart(&aside, virSanlockLeaseAskSelf, &ask);
-    read = virSanlockLeaseSetReadUses(set, store, &why);
+    if (set->generation != 0)
+        return virSanlockLeaseSetReadUses(set, set->store, error);
+    virSanlockAsideStart(&aside, virSanlockLeaseSetGenerationJob, set);
+    read = virSanlockLeaseSetReadUses(set, set->store, &why);
     if (!virSanlockAsideEnd(&aside, error))
         return FALSE;
     if (!read)
         g_propagate_error(error, g_steal_pointer(&why));
-    set->user.generation = ask.self.generation;
     return read;
 }
 
@@ -477,15 +535,15 @@ static gboolean
 virSanlockLeaseSetAdvanceJob(gpointer data, GError **error)
 {
     virSanlockLeaseSet *set = data;
-    g_autoptr(virSanlockStore) store =
-        virSanlockStoreOpen(set->config->store, set->config->lockspace, error);
-    virSanlockLeaseWork work = {set, store};
+    virSanlockLeaseWork work = {.set = set};
 
-    return store && virSanlockLeaseSetFind(set, store, error) &&
-           virSanlockLeaseSetNeedAll(set, error) &&
-           virSanlockLeaseSetReadBefore(set, store, error) &&
-           virSanlockEach(set->n, virSanlockLeaseAdvance, &work, error) &&
-           virSanlockStoreSync(store, error);
+    if (!virSanlockLeaseSetFindAgain(set, error) ||
+        !virSanlockLeaseSetReadBefore(set, error))
+        return FALSE;
+    work.store = set->store;
+    set->user.generation = set->generation;
+    return virSanlockEach(set->n, virSanlockLeaseAdvance, &work, error) &&
+           virSanlockStoreSync(set->store, error);
 }
 
 gboolean

@@ -36,7 +36,9 @@ typedef struct _virSanlockLeaseSet {
     gpointer beforeData; /* from g_atomic_rc_box_new; the set has a reference */
     GDestroyNotify beforeClear;
     virSanlockGeometry geometry;
-    virUseRecord user; /* for virSanlockLeaseSetAdvance */
+    virSanlockStore *store; /* of Verify, or adopted; NULL: not open */
+    guint64 generation;     /* this host's, when the leases were verified; 0: not asked for */
+    virUseRecord user;      /* for virSanlockLeaseSetAdvance */
     gsize n;
     virSanlockLease *leases;
 } virSanlockLeaseSet;
@@ -61,6 +63,18 @@ gboolean virSanlockLeaseSetIsComplete(const virSanlockLeaseSet *set);
 /** After the leases were taken: reads index (sets moved), bridges and use records. */
 gboolean virSanlockLeaseSetVerify(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * virSanlockLeaseSetAdopt:
+ * @from: verified, and held ever since: its store stays open for @set
+ *
+ * What is held has a place that nobody changes, so @set, if all of it is in @from, need not
+ * look for it again. TRUE if so.
+ */
+gboolean virSanlockLeaseSetAdopt(virSanlockLeaseSet *set, virSanlockLeaseSet *from);
+/** Asks for this host's generation, for an Advance that is in a hurry. */
+gboolean virSanlockLeaseSetReadGeneration(virSanlockLeaseSet *set,
+                                          const virSanlockBounds *bounds,
+                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Advances all use records by one in the name of @user (and this host's generation), durably.
  * The caller holds the leases exclusively, or their bridges; the set need not be located.
  * set->leases[i].use is what was written; STATE if there is no such lease. */

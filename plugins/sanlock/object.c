@@ -56,6 +56,7 @@ virSanlockObjectFree(gpointer objectData)
     virSanlockObject *object = objectData;
 
     virSanlockMarkerForget(object->config, object->uuid);
+    g_clear_pointer(&object->taken, virSanlockLeaseSetUnref);
     virSanlockConfigUnref(object->config);
     g_mutex_clear(&object->renewalMutex);
     g_free(object->name);

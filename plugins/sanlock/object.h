@@ -3,7 +3,8 @@
  * object.h: one guest in the sanlock plugin.
  *
  * The plugin remembers nothing of what a guest holds: sanlock knows, and is asked. So a
- * plugin that was loaded a moment ago (attach) knows as much as one that took the leases.
+ * plugin that was loaded a moment ago (attach) knows as much as one that took the leases. What
+ * it keeps is where the leases are that it took last, for the use records to be advanced soon.
  */
 #ifndef LEASEHOLD_SANLOCK_OBJECT_H
 #define LEASEHOLD_SANLOCK_OBJECT_H
@@ -19,6 +20,7 @@ typedef struct _virSanlockObject {
     pid_t pid;             /* 0: not yet known */
     gboolean storeChecked; /* the daemon has joined the store that is configured */
     gboolean marked;       /* its marker names the present daemon */
+    virSanlockLeaseSet *taken; /* verified and held, use records not yet advanced, or NULL */
 
     GMutex renewalMutex; /* guards the following; see renewal.c */
     guint64 renewalTimestamp;

@@ -66,6 +66,7 @@ virSanlockObjectGiveUp(virSanlockObject *object, virLockDriverResource *const *r
         return TRUE;
     if (!virSanlockObjectNeedPid(object, error))
         return FALSE;
+    g_clear_pointer(&object->taken, virSanlockLeaseSetUnref);
     set = virSanlockLeaseSetNew(object->config, resources, n, error);
     if (!set)
         return FALSE;

@@ -181,6 +181,19 @@ virSanlockStoreOpen(const char *path, const char *lockspace, GError **error)
     return g_steal_pointer(&store);
 }
 
+gboolean
+virSanlockStoreIsThere(const virSanlockStore *store)
+{
+    struct stat held, there;
+
+    if (fstat(store->fd, &held) < 0 || stat(store->path, &there) < 0 ||
+        S_ISBLK(held.st_mode) != S_ISBLK(there.st_mode))
+        return FALSE;
+    return S_ISBLK(held.st_mode)
+               ? held.st_rdev == there.st_rdev
+               : held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
 void
 virSanlockStoreFree(virSanlockStore *store)
 {

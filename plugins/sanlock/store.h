@@ -33,6 +33,8 @@ typedef struct _virSanlockStore {
 virSanlockStore *virSanlockStoreOpen(const char *path, const char *lockspace,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void virSanlockStoreFree(virSanlockStore *store);
+/** Is what is open still what its path leads to? Reads nothing of it. */
+gboolean virSanlockStoreIsThere(const virSanlockStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virSanlockStore, virSanlockStoreFree)
 
 /** open(2) with O_DIRECT and an error in words; -1. @flags: O_RDWR, ... */

@@ -95,6 +95,9 @@ virSanlockObjectUseAdvance(gpointer objectData, virLockDriverResource *const *re
         return TRUE;
     set = virSanlockLeaseSetNew(object->config, resources, n, error);
     virSanlockObjectFillUser(object, &user);
+    if (set && object->taken)
+        (void)virSanlockLeaseSetAdopt(set, object->taken);
+    g_clear_pointer(&object->taken, virSanlockLeaseSetUnref);
     if (!set || !virSanlockLeaseSetAdvance(set, &user, &bounds, error))
         return FALSE;
     for (gsize i = 0; i < n; i++)

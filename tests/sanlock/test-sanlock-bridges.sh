@@ -3,7 +3,8 @@
 #
 # Bridges: what keeps third hosts off while a guest moves from one to another.
 #
-# Seen failing: without virSanlockTakeLookAtBridges, the tests "a stranger is refused".
+# Seen failing: without virSanlockTakeLookAtBridges, the tests "a stranger is refused"; without
+# virSanlockStoreIsThere, "without the store no epoch advances".
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/hosts.sh"
 . "$top_srcdir/tests/sanlock/holders.sh"
@@ -100,5 +101,16 @@ told ok "and leaves" source release image
 told ok "a bridge" target reserve image
 holder_kill target
 told ok "is free when its holder is dead" source acquire image
+told ok "and leaves" source release image
+
+# ---- what was found when the bridge was taken is used once, and only while it is there
+told ok "a bridge" stranger reserve image
+mv "$STORE" "$STORE.away"
+told $CONFIG "without the store no epoch advances" stranger advance image
+mv "$STORE.away" "$STORE"
+told ok "with it the epoch advances" stranger advance image
+is "$text" "epoch 1" "by one"
+told ok "and again" stranger advance image
+is "$text" "epoch 2" "by one"
 
 done_testing
