@@ -33,6 +33,7 @@ typedef struct _virMigrateOut {
 
     gboolean asked;     /* the other side knows of the guest */
     gboolean streaming; /* QEMU was told to migrate */
+    guint64 serial;     /* of QEMU's events before that */
     gboolean stopped;   /* the guest, by us */
     gboolean postcopy;  /* the rest of its memory is to follow */
     gboolean yielded;   /* the word was given: only virDomainLockMigrateTakeBack may undo it */
@@ -164,8 +165,8 @@ char *virMigrateStreamListen(virDomainLockObj *obj, const char *address,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The port of such a URI; 0 if it has none. */
 guint16 virMigrateStreamPort(const char *uri);
-/** TRUE when all connections of the stream are there, and have shown that they know the key:
- * QEMU has said so since @serial. */
-gboolean virMigrateStreamHasBegun(virDomainLockObj *obj, guint64 serial);
+/** QEMU has said since @serial that its migration is in @status. "active", on the destination:
+ * all connections of the stream are there, and have shown that they know the key. */
+gboolean virMigrateStreamHasBeen(virDomainLockObj *obj, const char *status, guint64 serial);
 
 #endif

@@ -165,6 +165,7 @@ virOutBegin(virMigrateOut *out, JsonObject *reserved, GError **error)
     json_object_set_string_member(args, "uri", virDomainLockJsonString(reserved, "uri"));
     virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_MIGRATING);
     out->streaming = TRUE;
+    out->serial = obj->guest->ops->eventSerial(obj->guest);
     answer =
         obj->guest->ops->command(obj->guest, "migrate", args,
                                  g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
@@ -280,6 +281,9 @@ virOutStream(virMigrateOut *out, GError **error)
     for (;;) {
         guint64 serial = obj->guest->ops->eventSerial(obj->guest);
 
+        /* in the downtime: what QEMU has said already it need not be asked */
+        if (virMigrateStreamHasBeen(obj, "completed", out->serial))
+            return TRUE;
         if (!virMigrateStreamQuery(obj, &progress, error))
             return FALSE;
         if (g_str_equal(progress.status, "completed") ||

@@ -15,7 +15,7 @@
 #define STREAM_DOWNTIME_MSEC 300 /* QEMU's default, said so that an earlier attempt's goes */
 #define STREAM_CONNECTIONS 2
 #define STREAM_FINISH_USEC (2 * G_USEC_PER_SEC)
-#define STREAM_FINISH_NAP_USEC 500
+#define STREAM_FINISH_NAP_USEC 100
 
 void
 virMigrateProgressClear(virMigrateProgress *progress)
@@ -212,12 +212,12 @@ virMigrateStreamPort(const char *uri)
 }
 
 gboolean
-virMigrateStreamHasBegun(virDomainLockObj *obj, guint64 serial)
+virMigrateStreamHasBeen(virDomainLockObj *obj, const char *status, guint64 serial)
 {
-    const virDomainLockEventOf begun = {
-        .event = "MIGRATION", .key = "status", .value = "active", .since = serial};
+    const virDomainLockEventOf wanted = {
+        .event = "MIGRATION", .key = "status", .value = status, .since = serial};
     g_autoptr(JsonNode) data = obj->guest->ops->waitEventOf(
-        obj->guest, &begun, g_get_monotonic_time(), NULL, NULL);
+        obj->guest, &wanted, g_get_monotonic_time(), NULL, NULL);
 
     return data != NULL;
 }
