@@ -105,6 +105,15 @@ virAttachAwaitOther(virDomainLock *dom)
     return FALSE;
 }
 
+static gboolean
+virAttachIsSupervised(const char *dir)
+{
+    g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(dir, NULL);
+
+    return status && virDomainLockRuntimeIsHeld(dir) &&
+           virDomainLockProcessAlive(&status->supervisor);
+}
+
 gboolean
 virDomainLockAttachIfOrphan(virDomainLock *dom, GError **error)
 {
@@ -113,6 +122,8 @@ virDomainLockAttachIfOrphan(virDomainLock *dom, GError **error)
     g_autoptr(virDomainLock) attached = NULL;
     g_autoptr(GError) why = NULL;
 
+    if (virAttachIsSupervised(dir))
+        return TRUE;
     virAttachAwaitHands(dir);
     info = virDomainLockReadInfo(dom->config, dom->uuid);
     if (!info || info->state != VIR_DOMAIN_LOCK_STATE_UNSUPERVISED)

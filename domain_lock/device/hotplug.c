@@ -65,6 +65,13 @@ virAttachReadChain(virAttach *attach, GError **error)
            virDomainLockObjUpdateDescription(attach->obj, error);
 }
 
+/* What was found first stays, or this fails: the description is what it was. */
+static gboolean
+virAttachReadChainAgain(virAttach *attach, GError **error)
+{
+    return virDomainDefReadDiskChain(attach->obj->def, attach->target, error);
+}
+
 static gboolean
 virAttachUndoLeases(gpointer data, GError **error)
 {
@@ -163,7 +170,7 @@ virDomainLockPlugDisk(virDomainLockObj *obj, const char *xml, GError **error)
         {virAttachDescribe, virDomainLockObjPassStep},
         {virAttachReadChain, virDomainLockObjPassStep},
         {virAttachTakeLeases, virDomainLockObjSetStep},
-        {virAttachReadChain, virDomainLockObjPassStep},
+        {virAttachReadChainAgain, virDomainLockObjPassStep},
         {virAttachAdvanceUse, virDomainLockObjSetStep},
         {virAttachAddNodes, virDomainLockObjSetStep},
         {virAttachAudit, virDomainLockObjPassStep},
