@@ -138,11 +138,11 @@ virOutCancelStream(virDomainLockObj *obj, gint64 untilUsec, GError **error)
 }
 
 /* The word was not given, so nobody else can run the guest, which stands still afterwards. One
- * whose leases are lost is stopped by who found that out. */
+ * whose leases are given up was stopped before that. */
 static gboolean
 virOutStopStream(virDomainLockObj *obj, gint64 untilUsec, GError **error)
 {
-    return (!virDomainLockObjMayRun(obj) || virOutHoldStill(obj, untilUsec, error)) &&
+    return (virDomainLockObjIsLeaseLost(obj) || virOutHoldStill(obj, untilUsec, error)) &&
            virOutCancelStream(obj, untilUsec, error);
 }
 
@@ -467,6 +467,15 @@ virOutRecoverStreaming(virReattach *re, guint step, GError **error)
 gboolean
 virMigrateOutRecover(virReattach *re, guint step, GError **error)
 {
-    return step < VIR_MIGRATE_STEP_WORD ? virOutRecoverStreaming(re, step, error)
-                                        : virOutRecoverYielded(re, error);
+    g_autofree char *status = NULL;
+
+    if (step < VIR_MIGRATE_STEP_WORD)
+        return virOutRecoverStreaming(re, step, error);
+    status = virMigrateStreamGetRunState(re->obj, error);
+    if (!status)
+        return FALSE;
+    /* a guest that runs is not bound by a word: it was not given, or was taken back */
+    if (g_str_equal(status, "running") && !virMigrateEpochMoved(re))
+        return virOutRecoverStreaming(re, step, error);
+    return virOutRecoverYielded(re, error);
 }
