@@ -29,6 +29,9 @@ that happens and everybody goes on, then
 The guest is a command line with locking=off, so that nothing but leases keeps anybody out, and
 with werror=stop, so that it is paused where its storage fails.
 
+Not tried: a memory stream that stands still before its TLS handshake is over. QEMU 7.2 waits for
+it in its main loop, and does not answer any more (NEWS.md, known limits).
+
 test-migrate-faults-all.py runs every cell; this one a subset. With arguments it runs those cells
 only: test-migrate-faults.py channel-cut@migrate:4 ...
 
@@ -494,8 +497,9 @@ class Cell:
                 *self.words())
 
     def end(self):
-        self.let_go()
-        self.stream.mode = "end"
+        self.steps_pass()
+        if self.stream:
+            self.stream.mode = "end"
         for host in (self.alpha, self.beta):
             set_storage(self.lab, host, "")
             host.leasehold("destroy", self.name)
@@ -539,10 +543,10 @@ def all_cells():
     there = [HALF] + IN[3:]  # where the destination has a supervisor that listens
     streams = ["migrate:3", HALF, "incoming:8", "incoming:9"]
     writes = ["migrate:3", "migrate:4", HALF] + IN[8:]
-    found = [("cancel", everywhere), ("cancel-late", [HALF]), ("cancel-there", there), ("destroy-there", there),
-             ("channel-cut", everywhere), ("channel-stall", everywhere),
-             ("channel-hang", OUT[1:5] + [HALF] + IN[7:11]),
-             ("stream-cut", everywhere), ("stream-stall", streams), ("stream-hang", streams[:3])]
+    found = [("cancel", everywhere), ("cancel-late", [HALF]), ("cancel-there", there),
+             ("destroy-there", there), ("channel-cut", everywhere),
+             ("channel-stall", everywhere), ("channel-hang", OUT[1:5] + [HALF] + IN[7:11]),
+             ("stream-cut", everywhere), ("stream-stall", streams), ("stream-hang", [HALF])]
     for away in ("", "-away"):
         found += [("storage-fails" + away, everywhere), ("storage-fails-writes" + away, writes),
                   ("storage-hangs" + away, everywhere), ("storage-stalls" + away, everywhere),
@@ -553,7 +557,7 @@ def all_cells():
 def main():
     cells = sys.argv[1:] or (all_cells() if ALL else SUBSET)
     with Lab("migrate-faults") as lab:
-        lab.store()
+        lab.store("--max-leases", "2000")
         lab.join(*[lab.host(name, i) for i, name in enumerate(("alpha", "beta", "gamma"), 1)])
         rsh = Rsh(lab)
         for host in lab.hosts[:2]:
