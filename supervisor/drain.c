@@ -7,10 +7,15 @@
  * both are ended by force and seen gone. "stop" waits for all requests in flight and flushes
  * every image, also when the guest is stopped already, so the second one covers what the
  * jobs wrote last.
+ *
+ * A migration that is about to complete has stopped the guest itself, and lets it go on if its
+ * stream breaks, whatever "stop" has said meanwhile: its outcome is waited for.
  */
 #include "supervisor/drain.h"
 
 #include <string.h>
+
+#define FINISH_NAP_USEC 10000
 
 /* What of the block layer can write by itself, and how it is told to end. */
 typedef struct _virSupervisorWriter {
@@ -115,6 +120,57 @@ endAllWriters(virDomainLockGuest *guest, const virSupervisorWriter *writer,
     }
 }
 
+/* The member "status" of what @query returns; NULL: the query failed. */
+static char *
+askStatus(virDomainLockGuest *guest, const char *query, gint64 deadlineUsec,
+          GError **error)
+{
+    g_autoptr(JsonNode) reply =
+        guest->ops->command(guest, query, NULL, deadlineUsec, error);
+
+    if (!reply)
+        return NULL;
+    return g_strdup(JSON_NODE_HOLDS_OBJECT(reply)
+                        ? json_object_get_string_member_with_default(
+                              json_node_get_object(reply), "status", "")
+                        : "");
+}
+
+/* Does it stay as it is, whatever becomes of a migration? With postcopy "finish-migrate" lasts as
+ * long as memory follows, and nothing lets the guest go on there. -1: nobody knows. */
+static int
+staysStopped(virDomainLockGuest *guest, gint64 deadlineUsec, GError **error)
+{
+    g_autofree char *status = askStatus(guest, "query-status", deadlineUsec, error);
+    g_autofree char *stream = NULL;
+
+    if (!status)
+        return -1;
+    if (strcmp(status, "finish-migrate") != 0)
+        return strcmp(status, "running") != 0;
+    stream = askStatus(guest, "query-migrate", deadlineUsec, error);
+    return stream ? g_str_has_prefix(stream, "postcopy") : -1;
+}
+
+static gboolean
+stopForGood(virDomainLockGuest *guest, gint64 deadlineUsec, GError **error)
+{
+    int stays;
+
+    while (stopGuest(guest, deadlineUsec, error)) {
+        stays = staysStopped(guest, deadlineUsec, error);
+        if (stays != 0)
+            return stays > 0;
+        if (g_get_monotonic_time() >= deadlineUsec) {
+            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
+                        "its migration, which is about to complete, could let it go on");
+            return FALSE;
+        }
+        g_usleep(FINISH_NAP_USEC);
+    }
+    return FALSE;
+}
+
 gboolean
 virSupervisorDrain(virDomainLockGuest *guest, gint64 deadlineUsec, GError **error)
 {
@@ -124,5 +180,5 @@ virSupervisorDrain(virDomainLockGuest *guest, gint64 deadlineUsec, GError **erro
         if (!endAllWriters(guest, &writers[i], deadlineUsec, error))
             return FALSE;
     }
-    return stopGuest(guest, deadlineUsec, error);
+    return stopForGood(guest, deadlineUsec, error);
 }

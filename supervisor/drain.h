@@ -9,7 +9,8 @@
 
 #include "domain_lock/guest.h"
 
-/** TRUE: drained. Otherwise the guest may be stopped, and some jobs cancelled, or not. */
+/** TRUE: drained. Otherwise, also because a migration that is about to complete could let it go
+ * on (TIMEOUT), the guest may be stopped, and some jobs cancelled, or not. */
 gboolean virSupervisorDrain(virDomainLockGuest *guest, gint64 deadlineUsec,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -2,7 +2,8 @@
 /*
  * test-drain.c: after virSupervisorDrain a real QEMU writes nothing any more.
  *
- * Seen failing: jobs-are-gone when nothing is told to end.
+ * Seen failing: jobs-are-gone when nothing is told to end; late-migration-breaks when "stop" is
+ * believed: the guest goes on afterwards.
  */
 #include "supervisor/drain.h"
 #include "tests/lib/vir_test.h"
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,6 +132,79 @@ testExportsAreGone(GuestFixture *fixture, gconstpointer data)
     (void)g_unlink(sock);
 }
 
+/* The other side of a migration, which reads everything and says nothing. */
+typedef struct _Stream {
+    int fd;
+    gint ends; /* asked to */
+    GThread *thread;
+} Stream;
+
+static gpointer
+readStream(gpointer data)
+{
+    Stream *stream = data;
+    char bytes[65536];
+
+    while (!g_atomic_int_get(&stream->ends))
+        if (recv(stream->fd, bytes, sizeof(bytes), MSG_DONTWAIT) <= 0)
+            g_usleep(1000);
+    g_usleep(100000);
+    (void)close(stream->fd);
+    return NULL;
+}
+
+/* Until QEMU has stopped the guest, and waits for the other side's word. */
+static void
+streamUp(GuestFixture *fixture, Stream *stream)
+{
+    const virDomainLockGuestOps *ops = fixture->guest->ops;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonNode) event = NULL;
+    guint64 since = ops->eventSerial(fixture->guest);
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+    g_assert_true(ops->passFd(fixture->guest, fds[1], "stream", &error));
+    virAssertNoError(error);
+    (void)close(fds[1]);
+    *stream = (Stream){.fd = fds[0]};
+    stream->thread = g_thread_new("stream", readStream, stream);
+    run(fixture, "migrate-set-capabilities",
+        "{\"capabilities\": [{\"capability\": \"return-path\", \"state\": true}]}");
+    run(fixture, "migrate", "{\"uri\": \"fd:stream\"}");
+    event = ops->waitEvent(fixture->guest, "STOP", since, IN_SEC(20), NULL, &error);
+    virAssertNoError(error);
+}
+
+static gboolean
+isRunning(GuestFixture *fixture)
+{
+    g_autoptr(JsonNode) status = command(fixture, "query-status", NULL);
+
+    return json_object_get_boolean_member(json_node_get_object(status), "running");
+}
+
+/* QEMU lets the guest go on when a migration breaks that was about to complete. */
+static void
+testLateMigrationBreaks(GuestFixture *fixture, gconstpointer data)
+{
+    const char *const more[] = {"-machine", "pc", "-m", "16", NULL};
+    g_autoptr(GError) error = NULL;
+    Stream stream;
+
+    guestFixtureStart(fixture, more);
+    run(fixture, "cont", NULL);
+    streamUp(fixture, &stream);
+    g_assert_false(
+        virSupervisorDrain(fixture->guest, g_get_monotonic_time() + 300000, &error));
+    g_assert_nonnull(error);
+    g_atomic_int_set(&stream.ends, TRUE);
+    drain(fixture);
+    (void)g_thread_join(stream.thread);
+    g_usleep(100000); /* what would go on by itself, would do so now */
+    g_assert_false(isRunning(fixture));
+}
+
 static void
 testDeadQemuIsNotDrained(GuestFixture *fixture, gconstpointer data)
 {
@@ -158,6 +233,7 @@ main(int argc, char **argv)
     add("nothing-to-drain", testNothingToDrain);
     add("jobs-are-gone", testJobsAreGone);
     add("exports-are-gone", testExportsAreGone);
+    add("late-migration-breaks", testLateMigrationBreaks);
     add("dead-qemu-is-not-drained", testDeadQemuIsNotDrained);
     return g_test_run();
 }
