@@ -286,7 +286,7 @@ testHelperPausesAndReleases(void)
     worldRunUntil(world, VIR_LEASE_LOSS_PAUSED);
 
     g_assert_cmpstr(world->calls->str, ==,
-                    "freezing stop query-jobs query-block-exports stop "
+                    "freezing stop query-jobs query-block-exports stop query-status "
                     "releasing release-disk release-disk release-run paused ");
     g_assert_cmpint(finishHelper(pid, pidfd), ==, 0);
     worldFree(world);
