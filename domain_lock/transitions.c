@@ -33,11 +33,11 @@
 
 /* clang-format off */
 static const virTransition table[VIR_TRANSITION_STATES][VIR_INPUT_COUNT] = {
-    /* The start owns the guest: it sees for itself that QEMU stopped, ran or ended; what
-     * the guest did after its cont is looked at when the start is through. */
+    /* The start owns the guest: it sees for itself that QEMU ran; what the guest did after
+     * its cont, a STOP because of an I/O error, too, is looked at when the start is through. */
     STATE(STARTING) = {
         ON(SHUTDOWN) = DEFER,         ON(RESET) = DEFER,           ON(PANIC) = DEFER,
-        ON(STOP) = IGNORE,            ON(RESUME) = IGNORE,         ON(SUSPEND) = DEFER,
+        ON(STOP) = DEFER,             ON(RESUME) = IGNORE,         ON(SUSPEND) = DEFER,
         ON(WAKEUP) = DEFER,           ON(IO_ERROR) = NOTE,         ON(EXITED) = DEFER,
         ON(HIBERNATE) = DEFER,           ON(PORT) = IGNORE,
     },

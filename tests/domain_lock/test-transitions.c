@@ -59,6 +59,8 @@ testDeathEndsEveryLivingState(void)
     g_assert_cmpint(
         virTransitionFor(VIR_DOMAIN_LOCK_STATE_STARTING, VIR_INPUT_EXITED)->act, ==,
         VIR_ACT_DEFER);
+    g_assert_cmpint(virTransitionFor(VIR_DOMAIN_LOCK_STATE_STARTING, VIR_INPUT_STOP)->act,
+                    ==, VIR_ACT_DEFER);
 }
 
 static void
