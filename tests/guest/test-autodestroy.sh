@@ -25,6 +25,7 @@ happened() { leasehold events own | sed 's/^[^ ]* [^ ]*  own  //' | tail -n "$1"
 start() {
     spawn "$TEST_TMP/run.log" leasehold run "$TEST_TMP/own.xml" --foreground "$@"
     wait_until 30 is_state running || bail_out "the guest does not start: $(<"$TEST_TMP/run.log")"
+    payload_writes "$disk" 30 || bail_out "the guest does not write"
 }
 free() { leasehold who "$disk" | grep -q free; }
 

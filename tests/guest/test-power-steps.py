@@ -20,7 +20,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, TOP_BUILD, Tap, alive, requires, skip_all, wait_until  # noqa: E402
+from lab import Lab, Steps, TOP_BUILD, Tap, alive, may_write, requires  # noqa: E402
+from lab import skip_all, wait_until  # noqa: E402
 from lab import strike as kill_or_stop  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
@@ -154,7 +155,7 @@ class Sleeper(Guest):
 def holds_while_it_lives(guest):
     """In this order: QEMU may end in between, and its leases with it."""
     owners = guest.held()
-    return bool(owners) or not alive(guest.qemu)
+    return bool(owners) or not may_write(guest.qemu)
 
 
 def strike(guest, command, name, who, sig):

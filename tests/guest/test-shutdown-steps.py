@@ -19,7 +19,8 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, alive, requires, strike as kill_or_stop, wait_until  # noqa: E402
+from lab import Lab, Steps, Tap, alive, may_write, requires, wait_until  # noqa: E402
+from lab import strike as kill_or_stop  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
 tap = Tap()
@@ -85,7 +86,7 @@ def is_off(guest):
 def holds_while_it_lives(guest):
     """In this order: QEMU may end in between, and its leases with it."""
     owners = guest.held()
-    return bool(owners) or not alive(guest.qemu)
+    return bool(owners) or not may_write(guest.qemu)
 
 
 def strike(guest, command, step, who, sig):

@@ -132,6 +132,15 @@ def alive(pid):
     return False
 
 
+def may_write(pid):
+    """The files of a process that ends, the connection to its lock daemon among them, are closed
+    when its last thread is dead, which is a moment before it is gone."""
+    try:
+        return alive(pid) and len(os.listdir("/proc/%d/fd" % pid)) > 0
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def strike(pid, sig):
     """Kills or stops (@sig: "KILL", "STOP") a process of ours; returns when it is dead, or when
     each of its threads stands still, which is some time after the signal."""
