@@ -134,7 +134,15 @@ def stray(lab):
     assert wait_until(10, found)
     other.terminate()
     other.communicate(timeout=20)
-    guest.sanlock("acquire", "-r", known.pop(), "-p", str(guest.qemu))
+    lease = known.pop()
+
+    def taken():
+        """The command says nothing of one that is held still by what is ending."""
+        guest.sanlock("acquire", "-r", lease, "-p", str(guest.qemu))
+        return any(words[1].rpartition(":")[0] == lease and words[-1] == str(guest.qemu)
+                   for words in guest.resources())
+
+    assert wait_until(20, taken), "QEMU does not get the lease"
     done = guest.attach()
     owners = json.loads(guest.beta.leasehold("--json", "who", image).stdout)["owners"]
     tap.ok(done.returncode == 0 and "nothing tells for which image" in done.stdout and
