@@ -17,3 +17,4 @@ include tests/tools/local.mk
 include tests/guest/local.mk
 include tests/harness/local.mk
 include tests/migrate/local.mk
+include tests/machines/local.mk

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cmd_who.c: leasehold who PATH|LEASE
+ * cmd_who.c: leasehold who PATH|GUEST|LEASE
  *
  * Answers from the storage, not from what any supervisor believes; works for guests of other
  * hosts and when nothing runs here.
@@ -39,14 +39,17 @@ virToolWhoClear(virToolWhoQuery *query)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virToolWhoQuery, virToolWhoClear)
 
 /* A path has a slash or names a file here; a uuid is a guest; the names that Leasehold makes
- * have prefixes of their own; all else is the key of a <lease> element. */
+ * have prefixes of their own; a name that a guest of this host has, or had, is that guest; all
+ * else is the key of a <lease> element. */
 static gboolean
 virToolWhoName(virTool *tool, virToolWhoQuery *query, GError **error)
 {
     virLockResourceType type = VIR_LOCK_RESOURCE_LEASE;
+    g_autoptr(virDomainLock) guest = NULL;
+    const char *what = query->arg;
 
     if (strchr(query->arg, '/') || g_file_test(query->arg, G_FILE_TEST_EXISTS)) {
-        query->path = virToolAbsolutePath(query->arg);
+        what = query->path = virToolAbsolutePath(query->arg);
         type = VIR_LOCK_RESOURCE_DISK;
     } else if (g_uuid_string_is_valid(query->arg)) {
         type = VIR_LOCK_RESOURCE_RUN;
@@ -55,9 +58,12 @@ virToolWhoName(virTool *tool, virToolWhoQuery *query, GError **error)
                g_str_has_prefix(query->arg, "lease-")) {
         query->lease = g_strdup(query->arg);
         return TRUE;
+    } else if ((guest = virDomainLockLookup(tool->config, query->arg, NULL))) {
+        what = virDomainLockGetUuid(guest);
+        type = VIR_LOCK_RESOURCE_RUN;
     }
-    query->lease = virLockManagerResourceName(
-        tool->config, type, query->path ? query->path : query->arg, &query->why, error);
+    query->lease =
+        virLockManagerResourceName(tool->config, type, what, &query->why, error);
     return query->lease != NULL;
 }
 

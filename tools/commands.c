@@ -145,10 +145,9 @@ const virToolCommand virToolCommands[] = {
      "The next 'run' of the guest on this host brings it back; 'run --force-boot' or "
      "--remove throws away\nwhat was saved.",
      0, virToolCmdManagedSave},
-    {"who", "PATH|LEASE", "who holds the lease of a disk or guest",
-     "The argument is the path of an image, a lease name, the key of a <lease> element, "
-     "or "
-     "the uuid of\na guest.",
+    {"who", "PATH|GUEST|LEASE", "who holds the lease of a disk or guest",
+     "The argument is the path of an image, the name of a guest that is or was on this "
+     "host, the uuid\nof any guest, a lease name, or the key of a <lease> element.",
      0, virToolCmdWho},
     {"identify", "PATH", "under which lease an image is known, and why", NULL, 0,
      virToolCmdIdentify},

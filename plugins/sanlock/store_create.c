@@ -32,6 +32,9 @@
 #define DEFAULT_LOCKSPACE "leasehold"
 /* With wdmd a renewal interval below its test interval of 10 s resets healthy hosts. */
 #define MIN_WATCHDOG_IO_TIMEOUT 2
+/* Of a device: as far as whoever uses one leaves marks at its ends (the last ones, those of ZFS
+ * and MD, within the last 512 KiB). */
+#define MARKS_BYTES (1024 * 1024)
 
 typedef struct {
     virSanlockConfig *config;
@@ -205,6 +208,42 @@ virSanlockCreationReadHosts(virSanlockCreation *creation, virSanlockStore *store
     return TRUE;
 }
 
+/* What is mounted, or a part of LVM, RAID or multipath, is in use even if it looks empty. */
+static gboolean
+virSanlockCreationIsFree(const virSanlockCreation *creation, GError **error)
+{
+    g_auto(virFd) fd = open(creation->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+    if (fd >= 0 || errno != EBUSY)
+        return TRUE; /* whoever opens it to write hears why that fails */
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "cannot create store %s: this host uses the device; it is mounted, or a "
+                "part of LVM, RAID or multipath (then use the device that they make)",
+                creation->path);
+    return FALSE;
+}
+
+/* Partition tables, file systems, volume managers and RAID leave their marks at the beginning
+ * or at the end of a device. */
+static gboolean
+virSanlockCreationIsBlank(const virSanlockCreation *creation)
+{
+    g_auto(virFd) fd = virSanlockStoreOpenFd(creation->path, O_RDONLY, NULL);
+    g_autoptr(virSanlockBytes) bytes = virSanlockBuffer(MARKS_BYTES);
+    guint64 size = 0;
+
+    if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size) < 0 || size < MARKS_BYTES)
+        return FALSE;
+    for (guint end = 0; end < 2; end++) {
+        off_t offset = end ? (off_t)(size - MARKS_BYTES) : 0;
+
+        if (pread(fd, bytes, MARKS_BYTES, offset) != MARKS_BYTES || bytes[0] != 0 ||
+            memcmp(bytes, bytes + 1, MARKS_BYTES - 1) != 0)
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* Anything that is neither ours nor empty is not overwritten without force. */
 static gboolean
 virSanlockCreationLookJob(gpointer data, GError **error)
@@ -221,6 +260,8 @@ virSanlockCreationLookJob(gpointer data, GError **error)
         return FALSE;
     }
     creation->isDevice = S_ISBLK(st.st_mode);
+    if (creation->isDevice && !virSanlockCreationIsFree(creation, error))
+        return FALSE;
     store = virSanlockStoreOpen(creation->path, NULL, NULL);
     if (store) {
         creation->found = store->geometry;
@@ -241,12 +282,13 @@ virSanlockCreationLookJob(gpointer data, GError **error)
                     creation->path);
         return FALSE;
     }
-    if (creation->force || (S_ISREG(st.st_mode) && st.st_size == 0))
+    if (creation->force || (creation->isDevice ? virSanlockCreationIsBlank(creation)
+                                               : st.st_size == 0))
         return TRUE;
-    g_set_error(
-        error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-        "cannot create store %s: it exists and is not a store (--force overwrites it)",
-        creation->path);
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "cannot create store %s: it %s and is not a store (--force overwrites it)",
+                creation->path,
+                creation->isDevice ? "is not blank (its first and last MiB)" : "exists");
     return FALSE;
 }
 

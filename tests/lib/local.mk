@@ -7,8 +7,10 @@ EXTRA_DIST += \
 	%D%/hosts.sh \
 	%D%/bare.py \
 	%D%/dbus_wire.py \
+	%D%/machine.py \
 	%D%/packages.sh \
 	%D%/qmp.py \
+	%D%/unpack.sh \
 	%D%/vir_test.h \
 	$(NULL)
 

@@ -14,7 +14,9 @@ ANSWER_SEC = 10
 
 
 class Monitor:
-    def __init__(self, path):
+    def __init__(self, path, out=None):
+        """@out: where events are printed; standard output if it is not given."""
+        self.out = out
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(ANSWER_SEC)
         self.sock.connect(path)
@@ -29,7 +31,7 @@ class Monitor:
             raise OSError("the monitor closed the connection")
         message = json.loads(line)
         if "event" in message:
-            print(json.dumps(message), flush=True)
+            print(json.dumps(message), file=self.out, flush=True)
             self.events.append(message["event"])
         return message
 

@@ -55,6 +55,7 @@ is "$(leasehold list --all --name)" web "a guest that was refused leaves nothing
 run leasehold who "$disk"
 like "$output" "held by host 'alpha' for guest 'web', pid [0-9]+" "who names host and guest"
 is "$(json owners.0.guest_uuid leasehold who "$WEB")" "$WEB" "who knows the guest's uuid"
+is "$(json owners.0.guest_uuid leasehold who web)" "$WEB" "and its name"
 
 exits 0 "suspend" leasehold suspend web
 is "$(json state leasehold show web)" paused "the guest is paused"

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""machine.py: hosts that are virtual machines, with block devices that they share, a watchdog
+and a network of their own: what the namespaces and clocks of one machine cannot show.
+
+    made = build()
+    alpha = Machine(lab, made, "alpha", 1, disks)   # disks: [(path, WWN)], in the order of their names
+    alpha.wait_ready()
+    alpha.leasehold("list")                         # CompletedProcess
+    alpha.power_cut()
+
+See tests/machines/build for what they run.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import lab as testlab
+import qmp
+
+HERE = os.path.join(testlab.TOP_SRC, "tests/machines")
+MEMORY_MIB = 768
+# From exec to the first answer: 5 to 8 s on a machine with nothing else to do.
+BOOT_SEC = 60
+
+
+def build():
+    """Kernel and initramfs; skips the script by name if they cannot be had."""
+    folder = os.environ.get("LEASEHOLD_TEST_MACHINES", os.path.join(testlab.TOP_BUILD, "tests/machines/made"))
+    done = subprocess.run([os.path.join(HERE, "build"), folder], timeout=600, capture_output=True,
+                          text=True)
+    if done.returncode == 77:
+        testlab.skip_all("no virtual machines as hosts: " + done.stderr.strip())
+    if done.returncode != 0:
+        raise AssertionError("tests/machines/build: " + done.stdout + done.stderr)
+    return folder
+
+
+class Machine:
+    """One host. Whatever it is told runs as root in it."""
+
+    def __init__(self, lab, made, name, number, disks, systemd=False):
+        self.lab, self.name, self.number = lab, name, number
+        self.dir = lab.file(name)
+        os.makedirs(self.dir, exist_ok=True)
+        self.answers, self.asked, self.buffer = {}, 0, b""
+        with open(os.path.join(self.dir, "qemu.log"), "w") as log:
+            self.process = subprocess.Popen(self._argv(made, disks, systemd), env=lab.environment(),
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.line = self._connect("commands")
+        self.monitor = qmp.Monitor(os.path.join(self.dir, "qmp"), out=open(os.devnull, "w"))
+
+    def _argv(self, made, disks, systemd):
+        d = self.dir
+        other = self.lab.file("net%d" % (3 - self.number))
+        ours = self.lab.file("net%d" % self.number)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(ours)
+        words = "quiet console=ttyS0 panic=-1 nokaslr mitigations=off first=%s/first host=%s number=%d systemd=%s" % (
+            HERE, self.name, self.number, "yes" if systemd else "no")
+        argv = ["qemu-system-x86_64", "-name", self.name, "-machine", "q35", "-accel", "tcg",
+                "-cpu", "qemu64", "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none",
+                "-kernel", made + "/vmlinuz", "-initrd", made + "/initrd", "-append", words,
+                "-serial", "file:%s/console.log" % d, "-qmp", "unix:%s/qmp,server=on,wait=off" % d,
+                "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
+                "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
+                "-device", "virtio-serial-pci",
+                "-chardev", "socket,id=commands,path=%s/commands,server=on,wait=off" % d,
+                "-device", "virtserialport,chardev=commands,name=commands",
+                "-netdev", "dgram,id=net,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s"
+                % (ours, other),
+                "-device", "virtio-net-pci,romfile=,netdev=net,mac=52:54:00:77:00:0%d" % self.number,
+                "-device", "i6300esb", "-action", "watchdog=poweroff",
+                "-object", "throttle-group,id=storage", "-device", "virtio-scsi-pci,id=scsi"]
+        for i, (path, wwn) in enumerate(disks):
+            argv += ["-blockdev", "driver=file,node-name=file%d,filename=%s,locking=off,"
+                     "cache.direct=on" % (i, path),
+                     "-blockdev", "driver=throttle,throttle-group=storage,node-name=disk%d,"
+                     "file=file%d" % (i, i),
+                     "-device", "scsi-hd,bus=scsi.0,scsi-id=%d,drive=disk%d,wwn=0x%s,share-rw=on"
+                     % (i, i, wwn)]
+        return argv
+
+    def _connect(self, name):
+        path = os.path.join(self.dir, name)
+
+        def connected():
+            if self.process.poll() is not None:
+                with open(os.path.join(self.dir, "qemu.log")) as log:
+                    raise AssertionError("the machine %s ended: %s" % (self.name, log.read()))
+            line = socket.socket(socket.AF_UNIX)
+            with contextlib.suppress(OSError):
+                line.connect(path)
+                return line
+            line.close()
+            return None
+
+        line = testlab.wait_until(20, connected)
+        assert line, "QEMU of %s does not listen" % self.name
+        return line
+
+    # --- what it is told -----------------------------------------------------------------
+
+    def _read(self, seconds):
+        self.line.settimeout(seconds)
+        while b"\n" not in self.buffer:
+            data = self.line.recv(65536)
+            if not data:
+                raise AssertionError("host %s is gone" % self.name)
+            self.buffer += data
+        text, _, self.buffer = self.buffer.partition(b"\n")
+        return json.loads(text)
+
+    def wait_ready(self):
+        try:
+            assert "ready" in self._read(3 * BOOT_SEC)
+        except socket.timeout:
+            with open(os.path.join(self.dir, "console.log"), errors="replace") as log:
+                raise AssertionError("host %s does not come up: %s" % (self.name, log.read()[-2000:])) from None
+        self._write({"environment": self._environment()})
+
+    def _write(self, message):
+        self.line.sendall(json.dumps(message).encode() + b"\n")
+
+    def start(self, *argv):
+        """Returns what finish() wants."""
+        self.asked += 1
+        self._write({"id": self.asked, "argv": argv})
+        return self.asked
+
+    def finish(self, number, timeout=180):
+        while number not in self.answers:
+            answer = self._read(timeout)
+            self.answers[answer["id"]] = answer
+        answer = self.answers.pop(number)
+        return subprocess.CompletedProcess(number, answer["status"], answer["out"], answer["err"])
+
+    def run(self, *argv, timeout=180):
+        return self.finish(self.start(*argv), timeout)
+
+    def leasehold(self, *args, timeout=180):
+        return self.run("leasehold", *args, timeout=timeout)
+
+    def shell(self, text, timeout=180):
+        done = self.run("bash", "-c", text, timeout=timeout)
+        if done.returncode != 0:
+            raise AssertionError("%s: %s: %s%s" % (self.name, text, done.stdout, done.stderr))
+        return done.stdout
+
+    def _environment(self):
+        env = {"LEASEHOLD_CONFIG": "/run/leasehold.conf", "PATH": testlab.search_path()}
+        if os.path.exists(os.path.join(testlab.TOP_BUILD, "helpers")):
+            env["LEASEHOLD_PLUGIN_DIR"] = os.path.join(testlab.TOP_BUILD, "plugins/.libs")
+            env["LEASEHOLD_HELPER_DIR"] = os.path.join(testlab.TOP_BUILD, "helpers")
+        return env
+
+    def device(self, wwn):
+        """The name that this host has for a disk: /dev/sda."""
+        return self.shell("for d in /sys/block/sd*; do grep -q '%s$' $d/device/wwid && "
+                          "echo /dev/${d##*/}; done; true" % wwn).strip()
+
+    def write(self, path, text):
+        self.run("python3", "-c", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", path, text)
+
+    # --- what happens to it ----------------------------------------------------------------
+
+    def hang_storage(self):
+        """From here on no read and no write of its disks comes back."""
+        self.monitor.command(json.dumps({"execute": "qom-set", "arguments": {
+            "path": "/objects/storage", "property": "limits", "value": {"bps-total": 1}}}))
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def power_cut(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait(30)
+
+    # what a Lab wants of its hosts
+    crash = power_cut
