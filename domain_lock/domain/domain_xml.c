@@ -42,10 +42,12 @@ virXmlCheckText(const char *text, gsize size, GError **error)
     return FALSE;
 }
 
-/* In the build tree the module lies beside the helpers, where libtool has put it. */
+/* In the build tree the module lies beside the helpers, where libtool has put it. LAZY: libxml2
+ * brings libraries along of which it calls next to nothing here. */
 static GModule *
 virXmlOpenModule(GError **error)
 {
+    const GModuleFlags flags = G_MODULE_BIND_LAZY | G_MODULE_BIND_LOCAL;
     const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
     g_autofree char *path =
         g_build_filename(dir ? dir : LEASEHOLD_HELPERDIR, VIR_XML_PARSER_MODULE, NULL);
@@ -53,9 +55,9 @@ virXmlOpenModule(GError **error)
 
     if (dir && !g_file_test(path, G_FILE_TEST_EXISTS)) {
         built = g_build_filename(dir, ".libs", VIR_XML_PARSER_MODULE, NULL);
-        return g_module_open_full(built, G_MODULE_BIND_LOCAL, error);
+        return g_module_open_full(built, flags, error);
     }
-    return g_module_open_full(path, G_MODULE_BIND_LOCAL, error);
+    return g_module_open_full(path, flags, error);
 }
 
 static virXmlParserFunc
