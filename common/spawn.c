@@ -284,13 +284,11 @@ endChild(pid_t child)
 }
 
 gboolean
-virSpawn(const virSpawnOptions *options, pid_t *pid, int *pidfd, GError **error)
+virSpawnBegin(const virSpawnOptions *options, virSpawnBegun *begun, GError **error)
 {
     int pipeFds[2];
     g_auto(virFd) readFd = -1;
     g_auto(virFd) writeFd = -1;
-    g_auto(virFd) childPidfd = -1;
-    pid_t child;
     int rc;
 
     if (!checkOptions(options, error))
@@ -301,23 +299,50 @@ virSpawn(const virSpawnOptions *options, pid_t *pid, int *pidfd, GError **error)
     }
     readFd = pipeFds[0];
     writeFd = pipeFds[1];
-    child = forkBlocked(options, writeFd);
-    rc = child < 0 ? errno : 0;
-    virFdClose(g_steal_fd(&writeFd));
-    if (rc == 0 && (childPidfd = virPidfdOpen(child)) < 0)
+    begun->pid = forkBlocked(options, writeFd);
+    rc = begun->pid < 0 ? errno : 0;
+    if (rc == 0 && (begun->pidfd = virPidfdOpen(begun->pid)) < 0) {
         rc = errno;
-    if (rc == 0 && !(options->flags & VIR_SPAWN_NO_WAIT))
-        rc = awaitExec(readFd);
-    if (child > 0 && (rc != 0 || options->flags & VIR_SPAWN_DETACHED))
-        endChild(child); /* of a detached one this is the first process: it ends anyway */
+        endChild(begun->pid);
+    }
     if (rc != 0) {
         setSpawnError(options, rc, error);
         return FALSE;
     }
+    begun->errnoFd = g_steal_fd(&readFd);
+    return TRUE;
+}
+
+gboolean
+virSpawnFinish(const virSpawnOptions *options, virSpawnBegun *begun, GError **error)
+{
+    gboolean detached = (options->flags & VIR_SPAWN_DETACHED) != 0;
+    int rc = options->flags & VIR_SPAWN_NO_WAIT ? 0 : awaitExec(begun->errnoFd);
+
+    virFdClose(g_steal_fd(&begun->errnoFd));
+    if (rc != 0 || detached) {
+        /* of a detached one this is the first process: it ends anyway */
+        endChild(begun->pid);
+        virFdClose(g_steal_fd(&begun->pidfd));
+    }
+    if (rc != 0)
+        setSpawnError(options, rc, error);
+    return rc == 0;
+}
+
+gboolean
+virSpawn(const virSpawnOptions *options, pid_t *pid, int *pidfd, GError **error)
+{
+    virSpawnBegun begun;
+
+    if (!virSpawnBegin(options, &begun, error) || !virSpawnFinish(options, &begun, error))
+        return FALSE;
     if (pid)
-        *pid = child;
+        *pid = begun.pid;
     if (pidfd)
-        *pidfd = g_steal_fd(&childPidfd);
+        *pidfd = begun.pidfd;
+    else
+        virFdClose(begun.pidfd);
     return TRUE;
 }
 

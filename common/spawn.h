@@ -70,6 +70,25 @@ typedef struct _virSpawnOptions {
 gboolean virSpawn(const virSpawnOptions *options, pid_t *pid, int *pidfd,
                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** A child that was forked and may not have executed its program yet. */
+typedef struct _virSpawnBegun {
+    pid_t pid;
+    int pidfd;
+    int errnoFd;
+} virSpawnBegun;
+
+/**
+ * virSpawnBegin: the first half of virSpawn, for who has other work while a program is loaded.
+ *
+ * FALSE: there is no child. TRUE: virSpawnFinish has to follow.
+ */
+gboolean virSpawnBegin(const virSpawnOptions *options, virSpawnBegun *begun,
+                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The second half: waits for exec. Of @options it needs what, flags and argv[0]. On success
+ * @begun has pid and pidfd, which belong to the caller; of a detached one neither. */
+gboolean virSpawnFinish(const virSpawnOptions *options, virSpawnBegun *begun,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /** Closes everything from 3 on except @keep (any order). Fork-safe. */
 void virSpawnForkSafeCloseFds(const int *keep, gsize nKeep);
 

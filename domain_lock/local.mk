@@ -70,6 +70,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/client/client_save.c \
 	%D%/client/client_save_define.c \
 	%D%/client/client_snapshot.c \
+	%D%/client/client_spare.c \
 	%D%/client/client_start.c \
 	%D%/client/client_wait.c \
 	%D%/device/hotplug.c \

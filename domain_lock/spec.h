@@ -22,6 +22,11 @@
  * of one that is idle, and mallopt cannot tell it not to. */
 #define VIR_SPEC_TUNABLES "glibc.malloc.tcache_count=0"
 
+/** Argument of a supervisor with the name of its guest, for ps. It is told the guest when it runs
+ * already, and writes what fits into the room that it was given. */
+#define VIR_SPEC_GUEST_ARG "--guest="
+#define VIR_SPEC_GUEST_ROOM 256
+
 typedef struct _virDomainLockSpec {
     char *attach;  /* uuid of a guest that runs and has lost its supervisor: what it was
                     * started from is not told then. NULL: a start */

@@ -18,6 +18,7 @@ struct _virLockConfig {
     GKeyFile *file;
     GHashTable *values;   /* "group/key" -> value, for strings that outlive a call */
     GHashTable *defaults; /* the same for keys whose default is computed */
+    GData *data;          /* of layers above */
 };
 
 typedef gboolean (*virLockConfigCheckFunc)(const char *value, const char **expected);
@@ -333,6 +334,7 @@ virLockConfigNew(void)
 
     g_atomic_ref_count_init(&config->refs);
     config->file = g_key_file_new();
+    g_datalist_init(&config->data);
     config->values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     config->defaults = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     return config;
@@ -380,11 +382,25 @@ virLockConfigUnref(virLockConfig *config)
 {
     if (!config || !g_atomic_ref_count_dec(&config->refs))
         return;
+    g_datalist_clear(&config->data);
     g_free(config->path);
     g_key_file_unref(config->file);
     g_hash_table_unref(config->values);
     g_hash_table_unref(config->defaults);
     g_free(config);
+}
+
+void
+virLockConfigSetData(virLockConfig *config, const char *key, gpointer data,
+                     GDestroyNotify destroy)
+{
+    g_datalist_set_data_full(&config->data, key, data, destroy);
+}
+
+gpointer
+virLockConfigStealData(virLockConfig *config, const char *key)
+{
+    return g_datalist_id_remove_no_notify(&config->data, g_quark_from_string(key));
 }
 
 const char *

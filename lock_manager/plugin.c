@@ -83,10 +83,16 @@ virLockManagerPluginFile(const char *name, GError **error)
 
 /* --- loading ------------------------------------------------------------------------------ */
 
+static void *
+virLockManagerPluginMap(const char *path)
+{
+    return dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+}
+
 static gboolean
 virLockManagerPluginOpen(virLockManagerPlugin *plugin, GError **error)
 {
-    void *module = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *module = virLockManagerPluginMap(plugin->path);
     virLockDriverGetFunc get;
 
     if (!module) {
@@ -187,6 +193,17 @@ virLockManagerPluginLoad(virLockConfig *config, const char *name, GError **error
         return NULL;
     virLockManagerPluginDescribe(plugin);
     return g_steal_pointer(&plugin);
+}
+
+void
+virLockManagerPluginPreload(virLockConfig *config)
+{
+    const char *name = virLockConfigGet(config, "lock", "plugin");
+    g_autofree char *path = virLockManagerPluginFile(name, NULL);
+    void *module = path ? virLockManagerPluginMap(path) : NULL;
+
+    if (module)
+        (void)dlclose(module);
 }
 
 virLockManagerPlugin *

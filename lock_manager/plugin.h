@@ -26,6 +26,10 @@ struct _virLockManagerPlugin {
     virLockTurn all; /* SERIALIZE_ALL */
 };
 
+/** Loads the module of the configured plugin and does nothing with it: virLockManagerPluginLoad
+ * is quicker then. What is wrong with it is for that to say. */
+void virLockManagerPluginPreload(virLockConfig *config);
+
 gboolean virLockManagerPluginEnter(virLockManagerPlugin *plugin, const char *what,
                                    const virLockWait *wait,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;

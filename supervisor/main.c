@@ -7,17 +7,22 @@
  *
  *  1. the surroundings: we are nobody's child, in a session of our own, without descriptors
  *     but the two that were meant for us (all that by the starter, common/spawn.c);
- *  2. read the specification, load the configuration, describe the guest, take its runtime
- *     folder, fork the parked child: all in this one thread (a fork beside threads inherits
- *     their locks in any state), none of it touching storage;
- *  3. only then threads: the control socket and the main loop here, the start as a job.
+ *  2. while the starter may still be finding out what it wants: load what every guest of this
+ *     host needs. Nothing is touched, so that a starter that thinks better of it, or is wrong
+ *     about it, leaves no trace of us;
+ *  3. read the specification, describe the guest, take its runtime folder, fork the parked
+ *     child: all in this one thread (a fork beside threads inherits their locks in any state),
+ *     none of it touching storage;
+ *  4. only then threads: the control socket and the main loop here, the start as a job.
  *
  * SIGTERM ends this process and not the guest: QEMU goes on under its own leases, as after a
  * crash of the supervisor, and can be taken up again. SIGINT and SIGHUP are ignored.
  */
 #include "common/fd.h"
+#include "domain_lock/client/client.h"
 #include "domain_lock/save/archive.h"
 #include "domain_lock/step.h"
+#include "lock_manager/plugin.h"
 #include "supervisor/guest_qemu.h"
 #include "supervisor/log_limit.h"
 #include "supervisor/restart.h"
@@ -36,8 +41,8 @@
 
 typedef struct {
     int statusFd;
-    int channel[2];  /* of a guest that comes from another host: in, out; else -1 */
-    char *guestName; /* only to be seen in ps */
+    int channel[2]; /* of a guest that comes from another host: in, out; else -1 */
+    char *shownName; /* in argv: what ps shows, once it is known; NULL: there is no room */
     virSupervisorStarter *starter;
     virLockConfig *config;
     virDomainLockSpec *spec;
@@ -135,15 +140,49 @@ virMainAttachGuest(virDomainLockObj *obj, gpointer data, GError **error)
     return self->guest;
 }
 
+/* In the place of our own argument, whose length is the room that there is. */
+static void
+virMainShowName(virMain *self)
+{
+    g_autofree char *name = virDomainLockSpecLabel(self->spec);
+    gsize room = self->shownName ? strlen(self->shownName) : 0;
+
+    for (gsize i = 0, len = strlen(name); i < room; i++)
+        self->shownName[i] = i < len ? name[i] : '\0';
+}
+
+/* Most guests have the configuration that there is without being told. What is wrong with it
+ * or with its plugin is said when they are needed. */
+static void
+virMainLoadAhead(virMain *self)
+{
+    self->config = virLockConfigLoad(NULL, NULL);
+    if (self->config)
+        virLockManagerPluginPreload(self->config);
+}
+
+static gboolean
+virMainLoadConfig(virMain *self, GError **error)
+{
+    const char *path = self->spec->configPath;
+
+    if (self->config && g_strcmp0(virLockConfigGetPath(self->config), path) == 0)
+        return TRUE;
+    g_clear_pointer(&self->config, virLockConfigUnref);
+    self->config = virLockConfigLoad(path, error);
+    return self->config != NULL;
+}
+
 static gboolean
 virMainPrepare(virMain *self, GError **error)
 {
+    virMainLoadAhead(self);
     self->spec = virSupervisorStarterReadSpec(self->starter, error);
     if (!self->spec)
         return FALSE;
+    virMainShowName(self);
     memcpy(self->spec->channel, self->channel, sizeof(self->channel));
-    self->config = virLockConfigLoad(self->spec->configPath, error);
-    if (!self->config)
+    if (!virMainLoadConfig(self, error))
         return FALSE;
     self->obj = self->spec->attach
                     ? virDomainLockReattachPrepare(self->config, &self->spec,
@@ -187,7 +226,6 @@ virMainClear(virMain *self)
         virLockConfigUnref(self->config);
     virSupervisorStarterFree(self->starter);
     g_free(self->logPath);
-    g_free(self->guestName);
 }
 
 static int
@@ -216,6 +254,7 @@ virMainRun(virMain *self)
 static gboolean
 virMainParse(virMain *self, int argc, char **argv, GError **error)
 {
+    g_autofree char *guest = NULL;
     const GOptionEntry entries[] = {
         {"status-fd", 0, 0, G_OPTION_ARG_INT, &self->statusFd, "Socket to the starter",
          "FD"},
@@ -223,8 +262,8 @@ virMainParse(virMain *self, int argc, char **argv, GError **error)
          "A guest comes: from its source", "FD"},
         {"channel-out", 0, 0, G_OPTION_ARG_INT, &self->channel[1],
          "A guest comes: to its source", "FD"},
-        {"guest", 0, 0, G_OPTION_ARG_FILENAME, &self->guestName,
-         "Name of the guest, shown by ps", "NAME"},
+        {"guest", 0, 0, G_OPTION_ARG_FILENAME, &guest, "Name of the guest, shown by ps",
+         "NAME"},
         {NULL, 0, 0, 0, NULL, NULL, NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -233,6 +272,9 @@ virMainParse(virMain *self, int argc, char **argv, GError **error)
         context, "The process that stays with one guest. It is started by "
                  "'leasehold run' and by libdomain_lock, not by hand.");
     g_option_context_add_main_entries(context, entries, NULL);
+    for (int i = 1; i < argc; i++)
+        if (g_str_has_prefix(argv[i], VIR_SPEC_GUEST_ARG))
+            self->shownName = argv[i] + strlen(VIR_SPEC_GUEST_ARG);
     if (!g_option_context_parse(context, &argc, &argv, error))
         return FALSE;
     if (self->statusFd < 3) {

@@ -282,6 +282,8 @@ virToolCmdRun(virTool *tool)
         virToolNotifyBegin(tool);
     if (!virToolConfig(tool))
         return tool->exitStatus;
+    if (tool->spare)
+        virDomainLockSpareOffer(g_steal_pointer(&tool->spare), tool->config);
     dom = virToolRunStart(tool, &options);
     if (!dom)
         return tool->exitStatus;

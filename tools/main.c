@@ -53,6 +53,16 @@ virToolWantsJson(char *const *args)
     return FALSE;
 }
 
+/* A supervisor takes longest to be loaded of all that a start does here before it looks at
+ * storage, so it is begun before anything else. Whether that is any use is seen later: if not,
+ * or if the command turns out to be wrong, it ends with us. What is wrong with it the start
+ * will say, which tries again. */
+static virDomainLockSpare *
+virToolSpare(char *const *args)
+{
+    return args[0] && strcmp(args[0], "run") == 0 ? virDomainLockSpareNew(NULL) : NULL;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -62,8 +72,10 @@ main(int argc, char **argv)
     setlocale(LC_CTYPE, "");
     g_set_prgname("leasehold");
     tool.args = g_strdupv(argc > 0 ? argv + 1 : argv);
+    tool.spare = virToolSpare(tool.args);
     tool.json = virToolWantsJson(tool.args);
     status = virToolFlush(virToolDispatch(&tool));
+    virDomainLockSpareFree(tool.spare);
     g_clear_pointer(&tool.config, virLockConfigUnref);
     g_strfreev(tool.args);
     g_strfreev(tool.tail);

@@ -54,6 +54,7 @@ struct _virTool {
     gboolean json;
     gboolean quiet;
     virLockConfig *config; /* loaded by virToolConfig */
+    virDomainLockSpare *spare; /* for a command that starts a guest; NULL: none yet */
     const virToolCommand *command;
     GStrv args; /* what follows the command's name; after virToolParse: the
                            * positional arguments */

@@ -35,6 +35,21 @@ virDomainLockInfo *virDomainLockReadInfo(virLockConfig *config, const char *uuid
 /** The guest's name as far as it is seen before anybody has looked closer: what ps shows. */
 char *virDomainLockSpecLabel(const virDomainLockSpec *spec);
 
+/**
+ * virDomainLockSpareSpawn: as virDomainLockSpareNew.
+ * @channel: of a guest that comes from another host: two descriptors that it inherits; else NULL
+ *
+ * That it could not be executed is said by virDomainLockSpareAwait.
+ */
+virDomainLockSpare *virDomainLockSpareSpawn(const int *channel,
+                                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean virDomainLockSpareAwait(virDomainLockSpare *spare,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Where it listens; closed with @spare. */
+int virDomainLockSpareGetSocket(virDomainLockSpare *spare);
+/** Before it is told anything. */
+gboolean virDomainLockSpareIsGone(virDomainLockSpare *spare);
+
 /** As virDomainLockCreateXML; path of the configuration and bounds in @spec are set here. */
 virDomainLock *virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
                                        const virLockWait *wait,

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * client_start.c: starting a guest: a supervisor is spawned, told what to start, and listened
- * to until it says ready or error.
- *
- * The supervisor is spawned detached: it belongs to nobody, so a program that uses this
- * library gets no child that it would have to reap later.
+ * client_start.c: starting a guest: a supervisor (client_spare.c) is told what to start, and
+ * listened to until it says ready or error.
  */
 #include "client.h"
 #include "common/fd.h"
-#include "common/spawn.h"
 #include "domain_lock/domain/domain_def.h"
 #include "domain_lock/spec.h"
-#include "domain_lock/step.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -21,6 +16,9 @@
 /* After the deadline or a cancel the supervisor gets this long to undo and to say so. It
  * gives up by itself before (supervisor.c), so this is reached only if it is stopped. */
 #define START_GRACE_USEC (30 * G_USEC_PER_SEC)
+
+/* Under this the configuration keeps a supervisor that was offered. */
+#define VIR_SPARE_KEY "domain-lock-spare"
 
 typedef struct {
     int sock;
@@ -32,7 +30,7 @@ typedef struct {
     virLockConfig *config;
 } virStartClient;
 
-/* --- spawning ----------------------------------------------------------------------- */
+/* --- what it is for, and who does it -------------------------------------------------- */
 
 typedef struct {
     const char *element;
@@ -74,43 +72,26 @@ virDomainLockSpecLabel(const virDomainLockSpec *spec)
     return name ? name : g_strdup("?");
 }
 
-/* Whatever tunables the user has set stay. */
-static char **
-virStartEnvironment(void)
+/* The one that was offered, unless it is of no use. One that ended meanwhile is: nothing was
+ * begun by it. */
+static virDomainLockSpare *
+virStartSpare(virLockConfig *config, const virDomainLockSpec *spec, GError **error)
 {
-    return g_environ_setenv(g_get_environ(), "GLIBC_TUNABLES", VIR_SPEC_TUNABLES, FALSE);
+    g_autoptr(virDomainLockSpare) spare = NULL;
+
+    if (spec->incoming)
+        return virDomainLockSpareSpawn(spec->channel, error);
+    spare = virLockConfigStealData(config, VIR_SPARE_KEY);
+    if (spare && !virDomainLockSpareIsGone(spare))
+        return g_steal_pointer(&spare);
+    return virDomainLockSpareSpawn(NULL, error);
 }
 
-static gboolean
-virStartSpawn(const virDomainLockSpec *spec, int statusFd, GError **error)
+void
+virDomainLockSpareOffer(virDomainLockSpare *spare, virLockConfig *config)
 {
-    const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
-    g_autofree char *path =
-        g_build_filename(dir ? dir : LEASEHOLD_HELPERDIR, "leasehold-supervisor", NULL);
-    g_autofree char *status = g_strdup_printf("--status-fd=%d", statusFd);
-    g_autofree char *label = virDomainLockSpecLabel(spec);
-    g_autofree char *guest = g_strconcat("--guest=", label, NULL);
-    g_autofree char *channelIn = g_strdup_printf("--channel-in=%d", spec->channel[0]);
-    g_autofree char *channelOut = g_strdup_printf("--channel-out=%d", spec->channel[1]);
-    const char *argv[] = {path, guest, status, spec->incoming ? channelIn : NULL,
-                          channelOut, NULL};
-    g_auto(GStrv) env = virStartEnvironment();
-    int keep[4] = {statusFd};
-    virSpawnOptions options = {
-        .what = "the supervisor",
-        .flags = VIR_SPAWN_DETACHED | VIR_SPAWN_NEW_SESSION | VIR_SPAWN_CLOSE_FDS,
-        .stdioFds = {VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL, VIR_SPAWN_STDIO_NULL},
-        .keepFds = keep,
-        .nKeepFds = 1,
-        .argv = argv,
-        .envp = (const char *const *)env,
-    };
-
-    if (virStepFd() > 2)
-        keep[options.nKeepFds++] = virStepFd();
-    for (gsize i = 0; spec->incoming && i < G_N_ELEMENTS(spec->channel); i++)
-        keep[options.nKeepFds++] = spec->channel[i];
-    return virSpawn(&options, NULL, NULL, error);
+    virLockConfigSetData(config, VIR_SPARE_KEY, spare,
+                         (GDestroyNotify)virDomainLockSpareFree);
 }
 
 /* --- talking ------------------------------------------------------------------------ */
@@ -281,9 +262,7 @@ virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
     g_autoptr(JsonObject) object = NULL;
     g_autoptr(GString) input = g_string_new(NULL);
     virStartClient client = {.sock = -1, .input = input, .wait = wait, .config = config};
-    int socks[2];
-    g_auto(virFd) ours = -1;
-    g_auto(virFd) theirs = -1;
+    g_autoptr(virDomainLockSpare) supervisor = NULL;
 
     g_free(spec->configPath);
     spec->configPath = g_strdup(virLockConfigGetPath(config));
@@ -292,21 +271,15 @@ virDomainLockCreateSpec(virLockConfig *config, virDomainLockSpec *spec,
             ? wait->deadlineUsec
             : g_get_monotonic_time() + VIR_LOCK_WAIT_DEFAULT_SEC * G_USEC_PER_SEC;
     spec->busyUsec = wait ? wait->busyUsec : 0;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                    "cannot talk to a supervisor: %s", g_strerror(errno));
+    supervisor = virStartSpare(config, spec, error);
+    if (!supervisor)
         return NULL;
-    }
-    ours = socks[0];
-    theirs = socks[1];
-    client.sock = ours;
+    client.sock = virDomainLockSpareGetSocket(supervisor);
     client.deadlineUsec = spec->deadlineUsec + START_GRACE_USEC;
-    if (!virStartSpawn(spec, theirs, error))
-        return NULL;
-    virFdClose(g_steal_fd(&theirs));
     /* the supervisor is being loaded meanwhile */
     object = virStartSpecToJson(spec);
-    if (!virStartSay(&client, object, error) || !virStartListen(&client, error))
+    if (!virStartSay(&client, object, error) ||
+        !virDomainLockSpareAwait(supervisor, error) || !virStartListen(&client, error))
         return NULL;
     return client.dom;
 }

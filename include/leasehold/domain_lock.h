@@ -170,6 +170,21 @@ virDomainLock *virDomainLockCreateCommand(virLockConfig *config,
                                           const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
 
+/**
+ * virDomainLockSpare: a supervisor that has no guest yet.
+ *
+ * Loading one is a good part of what a start takes on this host. A program that knows that it
+ * will start a guest, and has something else to do before, can have it loaded meanwhile. A spare
+ * has the environment and the working directory of the moment when it was made. It touches
+ * nothing, and ends when it is freed or when this process ends.
+ */
+typedef struct _virDomainLockSpare virDomainLockSpare;
+virDomainLockSpare *virDomainLockSpareNew(GError **error) VIR_LOCK_WARN_UNUSED;
+void virDomainLockSpareFree(virDomainLockSpare *spare);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSpare, virDomainLockSpareFree)
+/** The next start with @config takes @spare, which belongs to @config from now on. */
+void virDomainLockSpareOffer(virDomainLockSpare *spare, virLockConfig *config);
+
 /** The guest of this name or uuid that runs, or ended last, on this host; CONFIG if none. */
 virDomainLock *virDomainLockLookup(virLockConfig *config, const char *nameOrUuid,
                                    GError **error) VIR_LOCK_WARN_UNUSED;

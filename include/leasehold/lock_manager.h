@@ -63,7 +63,7 @@ G_BEGIN_DECLS
 
 /* --- configuration -------------------------------------------------------------------- */
 
-/** virLockConfig: the parsed configuration file, immutable, reference counted. */
+/** virLockConfig: the parsed configuration file, reference counted. The keys never change. */
 typedef struct _virLockConfig virLockConfig;
 
 /**
@@ -83,6 +83,13 @@ const char *virLockConfigGetPath(virLockConfig *config);
 const char *virLockConfigGet(virLockConfig *config, const char *group, const char *key);
 /** TRUE if the file sets the key, FALSE if a default is in force. */
 gboolean virLockConfigIsSet(virLockConfig *config, const char *group, const char *key);
+/** What a library above this one keeps with a configuration, which all its calls have, under a
+ * @key of its own; @destroy: for when it is replaced or goes with the configuration. From any
+ * thread. */
+void virLockConfigSetData(virLockConfig *config, const char *key, gpointer data,
+                          GDestroyNotify destroy);
+/** It belongs to the caller then; NULL: there is none. */
+gpointer virLockConfigStealData(virLockConfig *config, const char *key);
 
 /* --- plugins ------------------------------------------------------------------------------ */
 

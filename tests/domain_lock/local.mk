@@ -41,6 +41,7 @@ domain_lock_scripts = \
 	%D%/test-control.py \
 	%D%/test-crash-steps.py \
 	%D%/test-daemon-gone.sh \
+	%D%/test-spare.sh \
 	%D%/test-start-refused.sh \
 	$(NULL)
 TESTS += $(domain_lock_scripts)
