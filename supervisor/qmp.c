@@ -5,10 +5,11 @@
  * There is one stream and several who want something from it. A thread that waits (for a
  * reply, for an event) reads itself if no other thread does; then it is the reader, polls
  * without the lock, and what it reads for others it announces on the condition. Meanwhile
- * the main loop polls the same socket; whoever comes first reads all there is, under the
- * lock. If that was the main loop, it rings the reader's eventfd: a poll that lost the race
- * would sleep on although its reply is here. So calls work with and without a running main
- * loop, and nothing polls by time.
+ * the main loop is spared: what it polls is an epoll descriptor, in which the socket is only
+ * while there is no reader. It may have woken up just before; whoever comes first reads all
+ * there is, under the lock. If that was the main loop, it rings the reader's eventfd: a poll
+ * that lost the race would sleep on although its reply is here. So calls work with and
+ * without a running main loop, and nothing polls by time.
  *
  * Lock order: sendLock, lock, then GLib's own. No callback is called under a lock.
  *
@@ -23,6 +24,7 @@
 #include <glib-unix.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +53,24 @@ ring(virQmp *qmp)
     g_cond_broadcast(&qmp->cond);
 }
 
+/* The main loop does not poll the socket any more. Without waking it up for that. */
+static void
+leaveLoop(virQmp *qmp)
+{
+    if (qmp->inLoop)
+        (void)epoll_ctl(qmp->loopFd, EPOLL_CTL_DEL, qmp->fd, NULL);
+    qmp->inLoop = FALSE;
+}
+
+void
+virQmpJoinLoopLocked(virQmp *qmp)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    if (qmp->source && qmp->connected && !qmp->reading && !qmp->inLoop)
+        qmp->inLoop = epoll_ctl(qmp->loopFd, EPOLL_CTL_ADD, qmp->fd, &event) == 0;
+}
+
 /* Takes @cause. */
 void
 virQmpBreakLocked(virQmp *qmp, GError *cause)
@@ -63,8 +83,7 @@ virQmpBreakLocked(virQmp *qmp, GError *cause)
     g_clear_error(&qmp->broken);
     qmp->broken = cause;
     (void)shutdown(qmp->fd, SHUT_RDWR);
-    if (qmp->sourceTag)
-        g_source_remove_unix_fd(qmp->source, g_steal_pointer(&qmp->sourceTag));
+    leaveLoop(qmp);
     virJsonFramerClear(&qmp->framer);
     ring(qmp);
 }
@@ -159,6 +178,7 @@ pollUnlocked(virQmp *qmp, gint64 deadlineUsec)
     guint64 rung;
 
     qmp->reading = TRUE;
+    leaveLoop(qmp);
     g_mutex_unlock(&qmp->lock);
     (void)poll(pollers, 3, virPollTimeoutMsec(deadlineUsec));
     g_mutex_lock(&qmp->lock);
@@ -170,6 +190,7 @@ pollUnlocked(virQmp *qmp, gint64 deadlineUsec)
     if (pollers[2].revents)
         virQmpBreakLocked(qmp, g_error_new(VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
                                            "QEMU has ended"));
+    virQmpJoinLoopLocked(qmp);
 }
 
 /* Waits, with the lock held, until @condition holds. FALSE: disconnected, cancelled or the
@@ -444,13 +465,6 @@ sourceDispatch(GSource *source, GSourceFunc callback, gpointer userData)
 static GSourceFuncs sourceFuncs = {.dispatch = sourceDispatch};
 
 void
-virQmpAddFdLocked(virQmp *qmp)
-{
-    if (qmp->source && qmp->connected && !qmp->sourceTag)
-        qmp->sourceTag = g_source_add_unix_fd(qmp->source, qmp->fd, G_IO_IN);
-}
-
-void
 virQmpWatch(virQmp *qmp, GMainContext *context, virQmpEventFunc func, gpointer opaque)
 {
     g_return_if_fail(!qmp->source);
@@ -461,7 +475,8 @@ virQmpWatch(virQmp *qmp, GMainContext *context, virQmpEventFunc func, gpointer o
     qmp->source = g_source_new(&sourceFuncs, sizeof(virQmpSource));
     ((virQmpSource *)qmp->source)->qmp = qmp;
     g_source_set_static_name(qmp->source, "qmp");
-    virQmpAddFdLocked(qmp);
+    (void)g_source_add_unix_fd(qmp->source, qmp->loopFd, G_IO_IN);
+    virQmpJoinLoopLocked(qmp);
     g_source_attach(qmp->source, context);
     g_mutex_unlock(&qmp->lock);
 }

@@ -5,6 +5,7 @@
 #include "supervisor/qmp_priv.h"
 #include "common/fd.h"
 
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -15,7 +16,8 @@ virQmpNew(const char *path)
 
     qmp->path = g_strdup(path);
     qmp->fd = -1;
-    qmp->ringFd = -1;
+    qmp->ringFd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    qmp->loopFd = epoll_create1(EPOLL_CLOEXEC);
     qmp->pidfd = -1;
     qmp->events = virQmpEventsNew();
     g_mutex_init(&qmp->sendLock);
@@ -36,6 +38,7 @@ virQmpFree(virQmp *qmp)
     }
     virFdClose(qmp->fd);
     virFdClose(qmp->ringFd);
+    virFdClose(qmp->loopFd);
     g_clear_error(&qmp->broken);
     virQmpEventsFree(qmp->events);
     g_mutex_clear(&qmp->sendLock);
@@ -102,7 +105,7 @@ replaceSocket(virQmp *qmp, int fd, GError **error)
     qmp->connected = TRUE;
     if (!first)
         virQmpEventsMarkGap(qmp->events);
-    virQmpAddFdLocked(qmp);
+    virQmpJoinLoopLocked(qmp);
     g_mutex_unlock(&qmp->lock);
     return TRUE;
 }
@@ -114,8 +117,11 @@ virQmpConnect(virQmp *qmp, gint64 deadlineUsec, GCancellable *cancellable, GErro
     gboolean replaced;
     int fd;
 
-    if (qmp->ringFd < 0)
-        qmp->ringFd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (qmp->ringFd < 0 || qmp->loopFd < 0) {
+        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                    "there was no file descriptor left to wait for QEMU's monitor with");
+        return FALSE;
+    }
     fd = virUnixConnect(qmp->path, SOCK_STREAM | SOCK_NONBLOCK, error);
     if (fd < 0)
         return FALSE;

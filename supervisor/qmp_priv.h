@@ -29,15 +29,17 @@ struct _virQmp {
     virQmpEvents *events;
 
     GSource *source;
-    gpointer sourceTag;
+    int loopFd;      /* epoll: what the main loop polls */
+    gboolean inLoop; /* fd is in it */
     virQmpEventFunc func;
     gpointer opaque;
 };
 
 /** Ends the connection, with the lock held; takes @cause. */
 void virQmpBreakLocked(virQmp *qmp, GError *cause);
-/** The main loop polls the socket from here on, with the lock held. */
-void virQmpAddFdLocked(virQmp *qmp);
+/** The main loop polls the socket from here on, if a loop is there and no call reads, with the
+ * lock held. */
+void virQmpJoinLoopLocked(virQmp *qmp);
 
 typedef gboolean (*virQmpCondition)(virQmp *qmp, gpointer data);
 
