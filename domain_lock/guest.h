@@ -40,6 +40,13 @@ typedef struct _virDomainLockEventOf {
     guint64 since; /* from eventSerial, before what causes the event */
 } virDomainLockEventOf;
 
+/** One QMP command of several. */
+typedef struct _virDomainLockGuestCommand {
+    const char *name;
+    JsonObject *args; /* transfer none, may be NULL */
+    JsonNode *answer; /* its "return" node (transfer full) */
+} virDomainLockGuestCommand;
+
 typedef struct _virDomainLockGuestOps {
     /** Forks the parked child: own session; it registers with the lock manager and waits for
      * "go" before it executes anything. Prepares @man (PrepareChild) and tells it the pid.
@@ -60,6 +67,11 @@ typedef struct _virDomainLockGuestOps {
      * is INDETERMINATE. */
     JsonNode *(*command)(virDomainLockGuest *guest, const char *name, JsonObject *args,
                          gint64 deadlineUsec, GError **error);
+    /** Several commands in one go, which QEMU does one after the other. Each of them is done
+     * whatever became of those before it. FALSE with the error of the first that failed, and
+     * without answers. */
+    gboolean (*commands)(virDomainLockGuest *guest, virDomainLockGuestCommand *commands,
+                         gsize n, gint64 deadlineUsec, GError **error);
     /** Waits for a QMP event of this name that came after @since (a serial number from
      * eventSerial); returns its data (transfer full, may be an empty object). */
     JsonNode *(*waitEvent)(virDomainLockGuest *guest, const char *event, guint64 since,

@@ -270,7 +270,13 @@ gboolean virDomainLockLeaseRecover(virDomainLockObj *obj, JsonObject *journal,
 /** Is it the one that was on its way? It may be described and not held. */
 gboolean virDomainLockLeaseIsJournaled(JsonObject *journal,
                                        const virDomainResource *resource);
-/** Has QEMU anything open that no lease covers? */
+/** What QEMU is asked for an audit, and its arguments (transfer full). */
+#define VIR_AUDIT_QUERY "query-named-block-nodes"
+JsonObject *virDomainLockAuditArgs(void);
+/** Has QEMU anything open that no lease covers? @nodes: what it answered. */
+gboolean virDomainLockAuditNodes(virDomainLockObj *obj, JsonNode *nodes,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Asks it. */
 gboolean virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

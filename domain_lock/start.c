@@ -362,18 +362,20 @@ virStartExec(virStart *start, GError **error)
     return FALSE;
 }
 
-gboolean
-virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec, GError **error)
+JsonObject *
+virDomainLockAuditArgs(void)
 {
-    g_autoptr(JsonObject) args = json_object_new();
-    g_autoptr(JsonNode) nodes = NULL;
-    g_autoptr(GPtrArray) leases = virLockManagerGetLeases(obj->man);
+    JsonObject *args = json_object_new();
 
     json_object_set_boolean_member(args, "flat", TRUE);
-    nodes = obj->guest->ops->command(obj->guest, "query-named-block-nodes", args,
-                                     deadlineUsec, error);
-    if (!nodes)
-        return FALSE;
+    return args;
+}
+
+gboolean
+virDomainLockAuditNodes(virDomainLockObj *obj, JsonNode *nodes, GError **error)
+{
+    g_autoptr(GPtrArray) leases = virLockManagerGetLeases(obj->man);
+
     if (!JSON_NODE_HOLDS_ARRAY(nodes)) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL,
                     "QEMU's list of block nodes is no list");
@@ -382,6 +384,16 @@ virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec, GError **erro
     return virDomainLockAudit(
         obj->config, json_node_get_array(nodes), virDomainDefGetResources(obj->def),
         leases, virDomainDefIsForeign(obj->def) ? VIR_AUDIT_FOREIGN : 0, error);
+}
+
+gboolean
+virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec, GError **error)
+{
+    g_autoptr(JsonObject) args = virDomainLockAuditArgs();
+    g_autoptr(JsonNode) nodes = obj->guest->ops->command(obj->guest, VIR_AUDIT_QUERY,
+                                                         args, deadlineUsec, error);
+
+    return nodes && virDomainLockAuditNodes(obj, nodes, error);
 }
 
 gboolean

@@ -386,6 +386,15 @@ guestCommand(virDomainLockGuest *base, const char *name, JsonObject *args,
     return virQmpCommand(virSupervisorGuestOf(base)->qmp, name, args, -1, deadlineUsec, error);
 }
 
+static gboolean
+guestCommands(virDomainLockGuest *base, virDomainLockGuestCommand *commands, gsize n,
+              gint64 deadlineUsec, GError **error)
+{
+    return virSupervisorGuestCheckQmp(base, deadlineUsec, error) &&
+           virQmpCommands(virSupervisorGuestOf(base)->qmp, commands, n, deadlineUsec,
+                          error);
+}
+
 static JsonNode *
 guestWaitEvent(virDomainLockGuest *base, const char *event, guint64 since,
                gint64 deadlineUsec, GCancellable *cancellable, GError **error)
@@ -429,6 +438,7 @@ static const virDomainLockGuestOps guestOps = {
     .passFd = guestPassFd,
     .exec = guestExec,
     .command = guestCommand,
+    .commands = guestCommands,
     .waitEvent = guestWaitEvent,
     .eventSerial = guestEventSerial,
     .waitEventOf = guestWaitEventOf,

@@ -37,7 +37,7 @@ typedef struct _virQmpSource {
     virQmp *qmp;
 } virQmpSource;
 
-/* One command that waits for its reply; lives on the caller's stack. */
+/* One command that waits for its reply; its caller's. */
 typedef struct _virQmpSlot {
     gint64 id;
     JsonNode *reply; /* the whole message */
@@ -316,7 +316,7 @@ sendBytes(virQmp *qmp, const char *text, gsize len, int passFd, gint64 deadlineU
     return sent;
 }
 
-/* Sends the whole command or, for QEMU, nothing. */
+/* Sends all of it or, for QEMU, nothing. */
 static gboolean
 sendCommand(virQmp *qmp, const char *text, int passFd, gint64 deadlineUsec)
 {
@@ -337,55 +337,113 @@ sendCommand(virQmp *qmp, const char *text, int passFd, gint64 deadlineUsec)
 }
 
 static gboolean
-isAnswered(virQmp *qmp, gpointer data)
+areAnswered(virQmp *qmp, gpointer data)
 {
-    return ((virQmpSlot *)data)->reply != NULL;
+    const GArray *slots = data;
+
+    for (guint i = 0; i < slots->len; i++)
+        if (!g_array_index(slots, virQmpSlot, i).reply)
+            return FALSE;
+    return TRUE;
 }
 
 static void
-addSlot(virQmp *qmp, virQmpSlot *slot)
+addSlots(virQmp *qmp, GArray *slots)
 {
     g_mutex_lock(&qmp->lock);
-    slot->id = ++qmp->lastId;
-    qmp->slots = g_slist_prepend(qmp->slots, slot);
+    for (guint i = 0; i < slots->len; i++) {
+        virQmpSlot *slot = &g_array_index(slots, virQmpSlot, i);
+
+        slot->id = ++qmp->lastId;
+        qmp->slots = g_slist_prepend(qmp->slots, slot);
+    }
     g_mutex_unlock(&qmp->lock);
 }
 
 static void
-removeSlot(virQmp *qmp, virQmpSlot *slot)
+removeSlots(virQmp *qmp, GArray *slots)
 {
     g_mutex_lock(&qmp->lock);
-    qmp->slots = g_slist_remove(qmp->slots, slot);
+    for (guint i = 0; i < slots->len; i++)
+        qmp->slots = g_slist_remove(qmp->slots, &g_array_index(slots, virQmpSlot, i));
     g_mutex_unlock(&qmp->lock);
 }
 
-JsonNode *
-virQmpCommand(virQmp *qmp, const char *name, JsonObject *args, int passFd,
-              gint64 deadlineUsec, GError **error)
+static char *
+formatCommands(const virDomainLockGuestCommand *commands, const GArray *slots)
 {
-    virQmpSlot slot = {0};
-    g_autoptr(JsonNode) reply = NULL;
-    g_autofree char *text = NULL;
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0; i < slots->len; i++) {
+        g_autofree char *line =
+            virQmpMessageFormat(commands[i].name, commands[i].args,
+                                g_array_index(slots, virQmpSlot, i).id);
+
+        g_string_append(text, line);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void
+setUnanswered(virQmp *qmp, const char *name, gboolean sent, GError **error)
+{
     g_autofree char *what = g_strdup_printf("the answer to '%s'", name);
     GError *cause = NULL;
-    gboolean sent;
 
-    addSlot(qmp, &slot);
-    text = virQmpMessageFormat(name, args, slot.id);
-    sent = sendCommand(qmp, text, passFd, deadlineUsec);
-    if (sent)
-        (void)virQmpWaitCondition(qmp, isAnswered, &slot, deadlineUsec, NULL);
-    removeSlot(qmp, &slot);
-    reply = slot.reply;
-    if (reply)
-        return virQmpMessageResult(name, reply, error);
     virQmpSetWaitError(qmp, what, NULL, &cause);
     if (sent)
         cause->code = VIR_LOCK_ERROR_INDETERMINATE;
     else if (cause->code == VIR_LOCK_ERROR_INTERNAL)
         cause->code = VIR_LOCK_ERROR_UNAVAILABLE; /* broken before, not by this command */
     g_propagate_error(error, cause);
-    return NULL;
+}
+
+static gboolean
+runCommands(virQmp *qmp, virDomainLockGuestCommand *commands, gsize n, int passFd,
+            gint64 deadlineUsec, GError **error)
+{
+    g_autoptr(GArray) slots = g_array_new(FALSE, TRUE, sizeof(virQmpSlot));
+    g_autofree char *text = NULL;
+    gboolean sent, ok = TRUE;
+
+    g_array_set_size(slots, (guint)n);
+    addSlots(qmp, slots);
+    text = formatCommands(commands, slots);
+    sent = sendCommand(qmp, text, passFd, deadlineUsec);
+    if (sent)
+        (void)virQmpWaitCondition(qmp, areAnswered, slots, deadlineUsec, NULL);
+    removeSlots(qmp, slots);
+    for (guint i = 0; i < n; i++) {
+        g_autoptr(JsonNode) reply = g_array_index(slots, virQmpSlot, i).reply;
+
+        commands[i].answer =
+            reply ? virQmpMessageResult(commands[i].name, reply, ok ? error : NULL) : NULL;
+        if (!reply && ok)
+            setUnanswered(qmp, commands[i].name, sent, error);
+        ok = ok && commands[i].answer;
+    }
+    return ok;
+}
+
+gboolean
+virQmpCommands(virQmp *qmp, virDomainLockGuestCommand *commands, gsize n,
+               gint64 deadlineUsec, GError **error)
+{
+    if (runCommands(qmp, commands, n, -1, deadlineUsec, error))
+        return TRUE;
+    for (gsize i = 0; i < n; i++)
+        g_clear_pointer(&commands[i].answer, json_node_unref);
+    return FALSE;
+}
+
+JsonNode *
+virQmpCommand(virQmp *qmp, const char *name, JsonObject *args, int passFd,
+              gint64 deadlineUsec, GError **error)
+{
+    virDomainLockGuestCommand command = {.name = name, .args = args};
+
+    (void)runCommands(qmp, &command, 1, passFd, deadlineUsec, error);
+    return command.answer;
 }
 
 /* --- events ----------------------------------------------------------------------------- */

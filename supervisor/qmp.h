@@ -14,6 +14,7 @@
 #ifndef LEASEHOLD_SUPERVISOR_QMP_H
 #define LEASEHOLD_SUPERVISOR_QMP_H
 
+#include "domain_lock/guest.h"
 #include "supervisor/qmp_events.h"
 #include <leasehold/lock_types.h>
 
@@ -45,6 +46,10 @@ void virQmpDisconnect(virQmp *qmp);
  * Returns the "return" node (transfer full).
  */
 JsonNode *virQmpCommand(virQmp *qmp, const char *name, JsonObject *args, int passFd,
+                        gint64 deadlineUsec, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/** Several in one go: see virDomainLockGuestOps.commands. */
+gboolean virQmpCommands(virQmp *qmp, virDomainLockGuestCommand *commands, gsize n,
                         gint64 deadlineUsec, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /** Serial number of the latest event; 0: none yet. */

@@ -7,7 +7,7 @@
  *   attach:3 leases           each image of the chain
  *   attach:4 chain again      under the leases
  *   attach:5 use records      the epochs advance before QEMU opens an image
- *   attach:6 blockdev-add     lowest node first
+ *   attach:6 blockdev-add     lowest node first; and QEMU lists all that it has then
  *   attach:7 audit            nothing open that no lease covers
  *   attach:8 device_add       the guest sees the disk
  *
@@ -34,6 +34,7 @@ typedef struct {
     const char *target; /* the description's */
     guint taken;        /* of its resources */
     virDomainPlug *plug;
+    JsonNode *open; /* what QEMU has open with it */
     gboolean left; /* what could not be undone needs the description */
 } virAttach;
 
@@ -126,7 +127,7 @@ virAttachAddNodes(virAttach *attach, GError **error)
 {
     attach->plug = virDomainDefFormatPlug(attach->obj->def, attach->target);
     virUndoPush(attach->undo, "open the images in QEMU", virAttachUndoNodes, attach);
-    if (virPlugAddNodes(attach->obj, attach->plug->nodes, error))
+    if (virPlugAddNodes(attach->obj, attach->plug->nodes, &attach->open, error))
         return TRUE;
     virDomainLockObjAddNotes(attach->obj, attach->target, error);
     return FALSE;
@@ -135,7 +136,7 @@ virAttachAddNodes(virAttach *attach, GError **error)
 static gboolean
 virAttachAudit(virAttach *attach, GError **error)
 {
-    return virDomainLockAuditQemu(attach->obj, attach->wait.deadlineUsec, error);
+    return virDomainLockAuditNodes(attach->obj, attach->open, error);
 }
 
 static gboolean
@@ -193,6 +194,7 @@ virDomainLockPlugDisk(virDomainLockObj *obj, const char *xml, GError **error)
         virDomainLockObjEmit(obj, "DISK_ATTACHED", attach.target, NULL);
     }
     virDomainPlugFree(attach.plug);
+    g_clear_pointer(&attach.open, json_node_unref);
     return ok;
 }
 

@@ -7,7 +7,8 @@
  *   media:3 leases           of each of them
  *   media:4 chain again      under the leases
  *   media:5 use records
- *   media:6 blockdev-add     beside the old medium, lowest node first
+ *   media:6 blockdev-add     beside the old medium, lowest node first; and QEMU lists all
+ *                            that it has then
  *   media:7 audit            nothing open that no lease covers
  *   media:8 open the tray    the guest may have locked it
  *   media:9 swap             from here on the description has the new medium
@@ -34,6 +35,7 @@ typedef struct {
     virImageChain *chain;    /* of the new medium, until the description has it */
     GPtrArray *needs, *had;  /* virDomainResource, of the new and the old medium */
     GPtrArray *nodes, *gone; /* JsonObject, likewise */
+    JsonNode *open;          /* what QEMU has open with both */
     guint taken;             /* of needs */
     gboolean same;           /* it is the medium that is in the drive already */
     gboolean left;           /* what could not be undone keeps its leases */
@@ -48,6 +50,7 @@ virMediaClear(virMedia *media)
     g_clear_pointer(&media->had, g_ptr_array_unref);
     g_clear_pointer(&media->nodes, g_ptr_array_unref);
     g_clear_pointer(&media->gone, g_ptr_array_unref);
+    g_clear_pointer(&media->open, json_node_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virMedia, virMediaClear)
 
@@ -194,13 +197,13 @@ virMediaAddNodes(virMedia *media, GError **error)
 {
     media->nodes = virDomainDefFormatMedium(media->obj->def, media->target, media->chain);
     virUndoPush(media->undo, "open the medium in QEMU", virMediaUndoNodes, media);
-    return virPlugAddNodes(media->obj, media->nodes, error);
+    return virPlugAddNodes(media->obj, media->nodes, &media->open, error);
 }
 
 static gboolean
 virMediaAudit(virMedia *media, GError **error)
 {
-    return virDomainLockAuditQemu(media->obj, media->wait.deadlineUsec, error);
+    return virDomainLockAuditNodes(media->obj, media->open, error);
 }
 
 /* --- the drive -------------------------------------------------------------------------- */

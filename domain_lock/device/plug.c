@@ -105,11 +105,26 @@ virPlugFindNode(virDomainLockObj *obj, const GPtrArray *nodes, const char **left
 /* --- nodes -------------------------------------------------------------------------------- */
 
 gboolean
-virPlugAddNodes(virDomainLockObj *obj, const GPtrArray *nodes, GError **error)
+virPlugAddNodes(virDomainLockObj *obj, const GPtrArray *nodes, JsonNode **open,
+                GError **error)
 {
+    const guint n = nodes->len + 1;
+    g_autofree virDomainLockGuestCommand *commands =
+        g_new0(virDomainLockGuestCommand, n);
+    g_autoptr(JsonObject) flat = virDomainLockAuditArgs();
+
     for (guint i = 0; i < nodes->len; i++)
-        if (!virPlugCommand(obj, "blockdev-add", g_ptr_array_index(nodes, i), error))
-            return FALSE;
+        commands[i] = (virDomainLockGuestCommand){
+            .name = "blockdev-add", .args = g_ptr_array_index(nodes, i)};
+    commands[n - 1] =
+        (virDomainLockGuestCommand){.name = VIR_AUDIT_QUERY, .args = flat};
+    if (!obj->guest->ops->commands(
+            obj->guest, commands, n,
+            g_get_monotonic_time() + n * VIR_SEQUENCE_QMP_USEC, error))
+        return FALSE;
+    for (guint i = 0; i < nodes->len; i++)
+        json_node_unref(commands[i].answer);
+    *open = commands[n - 1].answer;
     return TRUE;
 }
 

@@ -29,8 +29,9 @@ JsonNode *virPlugQuery(virDomainLockObj *obj, const char *name, JsonObject *args
 gboolean virPlugHasDevice(virDomainLockObj *obj, const char *id, gboolean *has,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/** blockdev-add of each of @nodes (JsonObject), lowest first. */
-gboolean virPlugAddNodes(virDomainLockObj *obj, const GPtrArray *nodes,
+/** blockdev-add of each of @nodes (JsonObject), lowest first. @open: all that QEMU has open
+ * then, for virDomainLockAuditNodes. */
+gboolean virPlugAddNodes(virDomainLockObj *obj, const GPtrArray *nodes, JsonNode **open,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Removes them and sees that all are gone; TIMEOUT: one is not. */
 gboolean virPlugDropNodes(virDomainLockObj *obj, const GPtrArray *nodes,

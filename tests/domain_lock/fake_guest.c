@@ -63,6 +63,22 @@ fakeCommand(virDomainLockGuest *guest, const char *name, JsonObject *args,
     return answer ? json_node_copy(json_object_get_member(answer, "return")) : NULL;
 }
 
+static gboolean
+fakeCommands(virDomainLockGuest *guest, virDomainLockGuestCommand *commands, gsize n,
+             gint64 deadlineUsec, GError **error)
+{
+    gboolean ok = TRUE;
+
+    for (gsize i = 0; i < n; i++) {
+        commands[i].answer = fakeCommand(guest, commands[i].name, commands[i].args,
+                                         deadlineUsec, ok ? error : NULL);
+        ok = ok && commands[i].answer;
+    }
+    for (gsize i = 0; !ok && i < n; i++)
+        g_clear_pointer(&commands[i].answer, json_node_unref);
+    return ok;
+}
+
 static JsonNode *
 fakeWaitEvent(virDomainLockGuest *guest, const char *event, guint64 since,
               gint64 deadlineUsec, GCancellable *cancellable, GError **error)
@@ -126,6 +142,7 @@ static const virDomainLockGuestOps fakeOps = {
     .passFd = fakePassFd,
     .exec = fakeExec,
     .command = fakeCommand,
+    .commands = fakeCommands,
     .waitEvent = fakeWaitEvent,
     .eventSerial = fakeEventSerial,
     .waitEventOf = fakeWaitEventOf,

@@ -134,7 +134,7 @@ def undone(lab):
 
     stray = guest.image("stray.img")
     attach = guest.alpha.popen(*guest.args(top))
-    steps.until("attach:7")
+    steps.until("attach:6")
     monitor = Monitor(guest.monitor)
     answer = monitor.command(json.dumps({"execute": "blockdev-add", "arguments": {
         "driver": "file", "node-name": "stray", "filename": stray}}))
