@@ -58,10 +58,12 @@ typedef struct _virDomainLockGuestOps {
     gboolean (*awaitParked)(virDomainLockGuest *guest, GError **error);
     /** Gives an open file to the child (parked: over its socket; running: QMP getfd). */
     gboolean (*passFd)(virDomainLockGuest *guest, int fd, const char *name, GError **error);
-    /** Lets the parked child execute @argv; returns when exec succeeded and QMP greets, or
-     * with the errno of exec, or QEMU's own words and status when it exits at once. */
-    gboolean (*exec)(virDomainLockGuest *guest, const char *const *argv, gint64 deadlineUsec,
-                     GCancellable *cancellable, GError **error);
+    /** Lets the parked child execute @argv; returns when exec succeeded and QEMU answered, or
+     * with the errno of exec, or QEMU's own words and status when it exits at once. @first:
+     * what it is asked with the first words, or NULL. */
+    gboolean (*exec)(virDomainLockGuest *guest, const char *const *argv,
+                     virDomainLockGuestCommand *first, const virLockWait *wait,
+                     GError **error);
     /** One QMP command (@args: transfer none, may be NULL); returns its "return" node
      * (transfer full). A QMP error is INTERNAL with QEMU's words; no answer by the deadline
      * is INDETERMINATE. */

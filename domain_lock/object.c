@@ -81,6 +81,7 @@ virDomainLockObjFree(virDomainLockObj *obj)
     virLockConfigUnref(obj->config);
     virDomainLockStatusFree(obj->status);
     g_ptr_array_unref(obj->deferred);
+    g_clear_pointer(&obj->opened, json_node_unref);
     g_clear_object(&obj->job.cancellable);
     g_cond_clear(&obj->job.changed);
     g_clear_error(&obj->requestOver);

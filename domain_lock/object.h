@@ -45,6 +45,7 @@ struct _virDomainLockObj {
     char *stateDir;
     const struct _virDomainLockSpec *spec; /* what it was started from; outlives the object */
     gboolean incoming; /* it comes from another host */
+    JsonNode *opened; /* worker: what QEMU had open when it came up, until the audit */
     gboolean reaped; /* worker: a start was undone so far that its child is gone */
     virDomainLockObjFunc listener;
     gpointer listenerData;

@@ -8,7 +8,7 @@
  *   4 leases             read the chains, then the run lease and every disk, all or none
  *   5 chains again       under the leases: what was read before may be old
  *   6 use records        the epochs advance before QEMU opens an image
- *   7 exec               QEMU, paused
+ *   7 exec               QEMU, paused; it lists what it has open
  *   8 audit              nothing open that no lease covers
  *   9 cont               unless the guest is to stay paused
  *
@@ -351,13 +351,17 @@ virStartExec(virStart *start, GError **error)
 {
     virDomainLockObj *obj = start->obj;
     g_auto(GStrv) argv = virStartArgv(obj, error);
+    g_autoptr(JsonObject) flat = virDomainLockAuditArgs();
+    virDomainLockGuestCommand first = {.name = VIR_AUDIT_QUERY, .args = flat};
 
     if (!argv || !virDomainLockObjUpdateDescription(obj, error))
         return FALSE;
     virUndoPush(start->undo, "execute QEMU", virStartUndoChild, obj);
-    if (obj->guest->ops->exec(obj->guest, (const char *const *)argv,
-                              start->wait->deadlineUsec, start->wait->cancellable, error))
+    if (obj->guest->ops->exec(obj->guest, (const char *const *)argv, &first, start->wait,
+                              error)) {
+        obj->opened = first.answer;
         return TRUE;
+    }
     virDomainLockObjAddNotes(obj, NULL, error);
     return FALSE;
 }
@@ -399,7 +403,11 @@ virDomainLockAuditQemu(virDomainLockObj *obj, gint64 deadlineUsec, GError **erro
 gboolean
 virStartAudit(virStart *start, GError **error)
 {
-    return virDomainLockAuditQemu(start->obj, start->wait->deadlineUsec, error);
+    virDomainLockObj *obj = start->obj;
+    g_autoptr(JsonNode) nodes = g_steal_pointer(&obj->opened);
+
+    return nodes ? virDomainLockAuditNodes(obj, nodes, error)
+                 : virDomainLockAuditQemu(obj, start->wait->deadlineUsec, error);
 }
 
 gboolean

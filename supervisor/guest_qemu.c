@@ -318,8 +318,8 @@ guestRun(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec,
 }
 
 static gboolean
-guestExec(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec,
-          GCancellable *cancellable, GError **error)
+guestExec(virDomainLockGuest *base, const char *const *argv,
+          virDomainLockGuestCommand *first, const virLockWait *wait, GError **error)
 {
     virSupervisorGuest *guest = virSupervisorGuestOf(base);
     g_autofree char *file = NULL;
@@ -338,12 +338,12 @@ guestExec(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec
     virSupervisorLogCommand(guest->logFd, file, argv);
     logStart = virSupervisorLogEnd(guest->logFd);
     if (!virSupervisorParkGo(guest->park, file, argv, (const char *const *)env,
-                             deadlineUsec, error))
+                             wait->deadlineUsec, error))
         return FALSE;
     g_clear_pointer(&guest->park, virSupervisorParkFree);
     /* now only QEMU has the socket: when it ends, the connection does */
     virFdClose(g_steal_fd(&guest->listenFd));
-    if (virQmpConnect(guest->qmp, deadlineUsec, cancellable, &cause))
+    if (virQmpConnect(guest->qmp, first, wait->deadlineUsec, wait->cancellable, &cause))
         return TRUE;
     explainEarlyEnd(guest, logStart, &cause);
     g_propagate_error(error, cause);
@@ -370,7 +370,7 @@ virSupervisorGuestCheckQmp(virDomainLockGuest *base, gint64 deadlineUsec, GError
                         "QEMU of guest '%s' has ended", guest->name);
             ok = FALSE;
         } else {
-            ok = virQmpConnect(guest->qmp, deadlineUsec, NULL, error);
+            ok = virQmpConnect(guest->qmp, NULL, deadlineUsec, NULL, error);
         }
     }
     g_mutex_unlock(&guest->connectLock);
@@ -507,7 +507,7 @@ virSupervisorGuestAttach(const virSupervisorGuestOptions *options, pid_t pid,
     }
     guest->cgroup = virSupervisorCgroupFind(guest->uuid, pid);
     virQmpSetProcess(guest->qmp, guest->pidfd);
-    if (!virQmpConnect(guest->qmp, deadlineUsec, NULL, &cause))
+    if (!virQmpConnect(guest->qmp, NULL, deadlineUsec, NULL, &cause))
         g_clear_error(&cause);
     return &guest->base;
 }

@@ -31,8 +31,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virQmp, virQmpFree)
 void virQmpSetProcess(virQmp *qmp, int pidfd);
 
 /** Connects, waits for the greeting, negotiates. After a connection broke it may be called
- * again: event serial numbers go on, and what was missed between is known to be missed. */
-gboolean virQmpConnect(virQmp *qmp, gint64 deadlineUsec, GCancellable *cancellable,
+ * again: event serial numbers go on, and what was missed between is known to be missed.
+ * @first: a command that goes out together with the negotiation, or NULL: a QEMU that is
+ * still coming up does both without anybody being waited for between. */
+gboolean virQmpConnect(virQmp *qmp, virDomainLockGuestCommand *first, gint64 deadlineUsec,
+                       GCancellable *cancellable,
                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean virQmpIsConnected(virQmp *qmp);
 /** Breaks the connection; calls in other threads return. */

@@ -110,10 +110,26 @@ replaceSocket(virQmp *qmp, int fd, GError **error)
     return TRUE;
 }
 
-gboolean
-virQmpConnect(virQmp *qmp, gint64 deadlineUsec, GCancellable *cancellable, GError **error)
+static gboolean
+negotiate(virQmp *qmp, virDomainLockGuestCommand *first, gint64 deadlineUsec,
+          GError **error)
 {
-    g_autoptr(JsonNode) reply = NULL;
+    virDomainLockGuestCommand commands[] = {{.name = "qmp_capabilities"}, {0}};
+
+    if (first)
+        commands[1] = *first;
+    if (!virQmpCommands(qmp, commands, first ? 2 : 1, deadlineUsec, error))
+        return FALSE;
+    json_node_unref(commands[0].answer);
+    if (first)
+        first->answer = commands[1].answer;
+    return TRUE;
+}
+
+gboolean
+virQmpConnect(virQmp *qmp, virDomainLockGuestCommand *first, gint64 deadlineUsec,
+              GCancellable *cancellable, GError **error)
+{
     gboolean replaced;
     int fd;
 
@@ -135,8 +151,8 @@ virQmpConnect(virQmp *qmp, gint64 deadlineUsec, GCancellable *cancellable, GErro
         virQmpDisconnect(qmp);
         return FALSE;
     }
-    reply = virQmpCommand(qmp, "qmp_capabilities", NULL, -1, deadlineUsec, error);
-    if (!reply)
-        virQmpDisconnect(qmp);
-    return reply != NULL;
+    if (negotiate(qmp, first, deadlineUsec, error))
+        return TRUE;
+    virQmpDisconnect(qmp);
+    return FALSE;
 }

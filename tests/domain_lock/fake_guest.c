@@ -23,13 +23,6 @@ fakePassFd(virDomainLockGuest *guest, int fd, const char *name, GError **error)
     return fakeCall("passFd", error);
 }
 
-static gboolean
-fakeExec(virDomainLockGuest *guest, const char *const *argv, gint64 deadlineUsec,
-         GCancellable *cancellable, GError **error)
-{
-    return fakeCall("exec", error);
-}
-
 static char *
 fakeNodes(void)
 {
@@ -77,6 +70,14 @@ fakeCommands(virDomainLockGuest *guest, virDomainLockGuestCommand *commands, gsi
     for (gsize i = 0; !ok && i < n; i++)
         g_clear_pointer(&commands[i].answer, json_node_unref);
     return ok;
+}
+
+static gboolean
+fakeExec(virDomainLockGuest *guest, const char *const *argv,
+         virDomainLockGuestCommand *first, const virLockWait *wait, GError **error)
+{
+    return fakeCall("exec", error) &&
+           (!first || fakeCommands(guest, first, 1, wait->deadlineUsec, error));
 }
 
 static JsonNode *

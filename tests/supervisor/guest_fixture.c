@@ -110,6 +110,15 @@ guestFixtureArgv(GuestFixture *fixture, const char *const *more)
     return g_strv_builder_end(argv);
 }
 
+gboolean
+guestFixtureExec(GuestFixture *fixture, const char *const *argv, gint64 deadlineUsec,
+                 GError **error)
+{
+    const virLockWait wait = {.structSize = sizeof(wait), .deadlineUsec = deadlineUsec};
+
+    return fixture->guest->ops->exec(fixture->guest, argv, NULL, &wait, error);
+}
+
 void
 guestFixtureStart(GuestFixture *fixture, const char *const *more)
 {
@@ -119,8 +128,7 @@ guestFixtureStart(GuestFixture *fixture, const char *const *more)
 
     guestFixturePark(fixture);
     argv = guestFixtureArgv(fixture, more);
-    ok = fixture->guest->ops->exec(fixture->guest, (const char *const *)argv, IN_SEC(20),
-                                   NULL, &error);
+    ok = guestFixtureExec(fixture, (const char *const *)argv, IN_SEC(20), &error);
     virAssertNoError(error);
     g_assert_true(ok);
 }

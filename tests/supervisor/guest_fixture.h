@@ -37,6 +37,9 @@ virLockManager *guestFixtureManager(GuestFixture *fixture);
 void guestFixturePark(GuestFixture *fixture);
 /** argv of a small paused QEMU with its monitor on the guest's socket, then @more. */
 char **guestFixtureArgv(GuestFixture *fixture, const char *const *more);
+/** Executes @argv in the parked child. */
+gboolean guestFixtureExec(GuestFixture *fixture, const char *const *argv,
+                          gint64 deadlineUsec, GError **error);
 /** Parks and executes it; asserts that it works. */
 void guestFixtureStart(GuestFixture *fixture, const char *const *more);
 /** Kills and reaps; asserts that nothing is left. */

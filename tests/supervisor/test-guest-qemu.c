@@ -90,11 +90,10 @@ static void
 assertExecFails(GuestFixture *fixture, const char *const *argv, virLockErrorCode code,
                 const char *words)
 {
-    const virDomainLockGuestOps *ops = fixture->guest->ops;
     g_autoptr(GError) error = NULL;
 
     guestFixturePark(fixture);
-    g_assert_false(ops->exec(fixture->guest, argv, IN_SEC(20), NULL, &error));
+    g_assert_false(guestFixtureExec(fixture, argv, IN_SEC(20), &error));
     g_test_message("%s", error->message);
     g_assert_error(error, VIR_LOCK_ERROR, (int)code);
     g_assert_nonnull(strstr(error->message, words));
@@ -148,14 +147,12 @@ testDiesAtOnce(GuestFixture *fixture, gconstpointer data)
 static void
 testNoMonitorInTime(GuestFixture *fixture, gconstpointer data)
 {
-    const virDomainLockGuestOps *ops = fixture->guest->ops;
     const char *const argv[] = {"/bin/sh", "-c", "exec sleep 60", NULL};
     g_autoptr(GError) error = NULL;
     gint64 start = g_get_monotonic_time();
 
     guestFixturePark(fixture);
-    g_assert_false(
-        ops->exec(fixture->guest, argv, start + G_USEC_PER_SEC / 2, NULL, &error));
+    g_assert_false(guestFixtureExec(fixture, argv, start + G_USEC_PER_SEC / 2, &error));
 
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT);
     g_assert_cmpint(g_get_monotonic_time() - start, <, 4 * G_USEC_PER_SEC);
@@ -181,7 +178,7 @@ testFilesReachQemu(GuestFixture *fixture, gconstpointer data)
     virAssertNoError(error);
     argv = guestFixtureArgv(fixture, NULL);
     g_assert_true(
-        ops->exec(fixture->guest, (const char *const *)argv, IN_SEC(20), NULL, &error));
+        guestFixtureExec(fixture, (const char *const *)argv, IN_SEC(20), &error));
     g_assert_true(ops->passFd(fixture->guest, fd, "lease-running", &error));
     virAssertNoError(error);
 
@@ -269,7 +266,6 @@ testCommandLineTooLong(GuestFixture *fixture, gconstpointer data)
 static void
 testLeftoversAreEnded(GuestFixture *fixture, gconstpointer data)
 {
-    const virDomainLockGuestOps *ops = fixture->guest->ops;
     g_autoptr(GError) error = NULL;
     g_autofree char *script = g_strdup_printf(
         "setsid sleep 1000 & echo $! > %s/stray; sleep 1000 & exit 0", fixture->dir);
@@ -279,7 +275,7 @@ testLeftoversAreEnded(GuestFixture *fixture, gconstpointer data)
     int pidfd;
 
     guestFixturePark(fixture);
-    g_assert_false(ops->exec(fixture->guest, argv, IN_SEC(10), NULL, &error));
+    g_assert_false(guestFixtureExec(fixture, argv, IN_SEC(10), &error));
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
     pidfd = virPidfdOpen(atoi(text));
     g_assert_cmpint(pidfd, >=, 0);

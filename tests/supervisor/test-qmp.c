@@ -101,7 +101,7 @@ static void
 peerConnect(Peer *peer)
 {
     g_autoptr(GError) error = NULL;
-    gboolean ok = virQmpConnect(peer->qmp, IN_SEC(5), NULL, &error);
+    gboolean ok = virQmpConnect(peer->qmp, NULL, IN_SEC(5), NULL, &error);
 
     virAssertNoError(error);
     g_assert_true(ok);
@@ -138,7 +138,7 @@ assertConnectFails(PeerScript script, double sec, virLockErrorCode code,
     g_autoptr(GError) error = NULL;
     gint64 start = g_get_monotonic_time();
 
-    g_assert_false(virQmpConnect(peer->qmp, IN_SEC(sec), NULL, &error));
+    g_assert_false(virQmpConnect(peer->qmp, NULL, IN_SEC(sec), NULL, &error));
     g_assert_error(error, VIR_LOCK_ERROR, (int)code);
     g_assert_nonnull(strstr(error->message, words));
     g_assert_cmpint(g_get_monotonic_time() - start, <,
@@ -315,6 +315,87 @@ testRefusalAndHangUp(void)
     g_clear_error(&error);
     g_assert_null(virQmpCommand(peer->qmp, "cont", NULL, -1, IN_SEC(5), &error));
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE);
+    peerFree(peer);
+}
+
+/* --- several in one go --------------------------------------------------------------------- */
+
+/* Answers nothing before it heard all. The last one is answered first, the second is refused
+ * at the second time. */
+static void
+scriptHearsThree(Peer *peer)
+{
+    greet(peer);
+    for (int times = 0; times < 2; times++) {
+        g_autofree char *refusal = NULL;
+        int ids[3];
+
+        for (int i = 0; i < 3; i++)
+            ids[i] = hear(peer);
+        refusal = g_strdup_printf(
+            "{\"id\": %d, \"error\": {\"desc\": \"no such node\"}}\r\n", ids[1]);
+        answer(peer, ids[2], "3");
+        answer(peer, ids[0], "1");
+        if (times == 0)
+            answer(peer, ids[1], "2");
+        else
+            say(peer, refusal);
+    }
+    answer(peer, hear(peer), "1"); /* and hangs up */
+}
+
+static void
+testSeveralInOneGo(void)
+{
+    Peer *peer = peerNew(scriptHearsThree);
+    virDomainLockGuestCommand commands[] = {{.name = "a"}, {.name = "b"}, {.name = "c"}};
+    g_autoptr(GError) error = NULL;
+
+    peerConnect(peer);
+    g_assert_true(virQmpCommands(peer->qmp, commands, 3, IN_SEC(5), &error));
+    virAssertNoError(error);
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmpint(json_node_get_int(commands[i].answer), ==, i + 1);
+        g_clear_pointer(&commands[i].answer, json_node_unref);
+    }
+
+    g_assert_false(virQmpCommands(peer->qmp, commands, 3, IN_SEC(5), &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL);
+    g_assert_nonnull(strstr(error->message, "QEMU refused 'b': no such node"));
+    g_clear_error(&error);
+
+    g_assert_false(virQmpCommands(peer->qmp, commands, 2, IN_SEC(5), &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE);
+    g_assert_nonnull(strstr(error->message, "'b'"));
+    for (int i = 0; i < 3; i++)
+        g_assert_null(commands[i].answer);
+    peerFree(peer);
+}
+
+static void
+scriptHearsTwoFirst(Peer *peer)
+{
+    int negotiation, first;
+
+    say(peer, GREETING);
+    negotiation = hear(peer);
+    first = hear(peer);
+    answer(peer, negotiation, "{}");
+    answer(peer, first, "4711");
+    untilTheEnd(peer);
+}
+
+static void
+testFirstWordsGoTogether(void)
+{
+    Peer *peer = peerNew(scriptHearsTwoFirst);
+    virDomainLockGuestCommand first = {.name = "query"};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(virQmpConnect(peer->qmp, &first, IN_SEC(5), NULL, &error));
+    virAssertNoError(error);
+    g_assert_cmpint(json_node_get_int(first.answer), ==, 4711);
+    json_node_unref(first.answer);
     peerFree(peer);
 }
 
@@ -616,6 +697,8 @@ main(int argc, char **argv)
     g_test_add_func("/qmp/stray-messages", testStrayMessages);
     g_test_add_func("/qmp/late-reply", testLateReplyIsNotTheNextOnes);
     g_test_add_func("/qmp/refusal-and-hang-up", testRefusalAndHangUp);
+    g_test_add_func("/qmp/several-in-one-go", testSeveralInOneGo);
+    g_test_add_func("/qmp/first-words-go-together", testFirstWordsGoTogether);
     g_test_add_func("/qmp/pieces-and-heaps", testPiecesAndHeaps);
     g_test_add_func("/qmp/peer-that-does-not-read", testPeerThatDoesNotRead);
     g_test_add_func("/qmp/main-loop-and-callers", testMainLoopAndCallers);
