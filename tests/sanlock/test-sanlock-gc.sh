@@ -117,7 +117,9 @@ ok "by the index, too" test "$(used)" = 1
 unit=1048576
 dd if=/dev/zero of="$STORE" bs=1 seek=$((2 * unit + 512)) count=64 conv=notrunc status=none
 tell b deadline 1500
-told $TIMEOUT "a place that is still being given up is left alone" b acquire next
+tell b acquire next
+# the caller's deadline, or the helper's last try just before it
+like "$result" "^($TIMEOUT|$BUSY)\$" "a place that is still being given up is left alone"
 tell a release fill-7
 tell b deadline 20000
 told ok "until it was" b acquire next
