@@ -296,18 +296,8 @@ gboolean
 virSanlockObjectReserve(gpointer objectData, virLockDriverResource *const *resources,
                         gsize n, const virLockWait *wait, GError **error)
 {
-    virSanlockObject *object = objectData;
-    virSanlockBounds bounds;
-    g_autoptr(GError) why = NULL;
-
-    virSanlockBoundsInit(&bounds, wait);
-    if (!virSanlockObjectTakeResources(object, resources, n, VIR_SANLOCK_PART_BRIDGE,
-                                       wait, error))
-        return FALSE;
-    /* of one who holds bridges it cannot change, and in the downtime nobody has to ask */
-    if (object->taken && !virSanlockLeaseSetReadGeneration(object->taken, &bounds, &why))
-        g_debug("%s", why->message);
-    return TRUE;
+    return virSanlockObjectTakeResources(objectData, resources, n,
+                                         VIR_SANLOCK_PART_BRIDGE, wait, error);
 }
 
 /* What this process has of lease @name, as sanlock says. */

@@ -7,6 +7,7 @@
 #include "plugins/sanlock/host.h"
 #include "plugins/sanlock/libsanlock.h"
 #include "plugins/sanlock/parallel.h"
+#include "plugins/sanlock/rings.h"
 
 static virSanlockLeaseSet *
 virSanlockLeaseSetAlloc(virSanlockConfig *config, gsize n)
@@ -277,117 +278,150 @@ virSanlockLeaseSetLocate(virSanlockLeaseSet *set, const virSanlockBounds *bounds
                                  virSanlockLeaseSetLocateJob, 0, bounds, error);
 }
 
-/* --- reading use records ----------------------------------------------------------------------- */
-
-/* The rings of leases that were created together lie together, and one read costs the same for
- * one as for some: it pays until there are this many times more between them. */
-#define WASTE_MAX 8
-
-static void
-virSanlockLeaseSetSpan(const virSanlockLeaseSet *set, guint *first, guint *count)
-{
-    guint last = 0;
-
-    *first = G_MAXUINT;
-    for (gsize i = 0; i < set->n; i++) {
-        if (set->leases[i].moved)
-            continue;
-        *first = MIN(*first, (guint)set->leases[i].slot);
-        last = MAX(last, (guint)set->leases[i].slot);
-    }
-    *count = *first <= last ? last - *first + 1 : 0;
-}
-
-/* The use records of all leases that have not moved; all have a slot. */
-static gboolean
-virSanlockLeaseSetReadUses(virSanlockLeaseSet *set, virSanlockStore *store,
-                           GError **error)
-{
-    gsize sectorSize = store->geometry.sectorSize;
-    gsize ringBytes = (gsize)VIR_USE_RING_SECTORS * sectorSize;
-    g_autoptr(virSanlockBytes) bytes = NULL;
-    guint first, count;
-
-    virSanlockLeaseSetSpan(set, &first, &count);
-    if (count > 0 && count <= set->n * WASTE_MAX) {
-        bytes = virSanlockBuffer(count * ringBytes);
-        if (!virSanlockStoreRead(store, virSanlockUseOffset(&store->geometry, first),
-                                 bytes, count * ringBytes, error))
-            return FALSE;
-    }
-    for (gsize i = 0; i < set->n; i++) {
-        virSanlockLease *lease = &set->leases[i];
-
-        if (lease->moved)
-            continue;
-        if (bytes ? !virUseRingParse(bytes + ((guint)lease->slot - first) * ringBytes,
-                                     sectorSize, lease->name, &lease->use, error)
-                  : !virSanlockStoreReadUse(store, lease->slot, lease->name, &lease->use,
-                                            error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
 /* --- verify ---------------------------------------------------------------------------------- */
 
 static gboolean
-virSanlockLeaseReadBridge(virSanlockStore *store, virSanlockLease *lease, GError **error)
+virSanlockLeaseSetGenerationJob(gpointer data, GError **error)
+{
+    virSanlockLeaseSet *set = data;
+    virSanlockSelf self;
+
+    if (!virSanlockDaemonReadSelf(set->geometry.lockspace, set->config->hostId, &self,
+                                  error))
+        return FALSE;
+    set->generation = self.generation;
+    return TRUE;
+}
+
+/* What is read: side by side, because each costs the same, and begun in this order. None of it
+ * needs another: the set knows from Locate where everything is, and whether that still held
+ * is judged when all is there. The use records come last: who holds a bridge may write them. */
+enum {
+    VERIFY_HEADER,
+    VERIFY_INDEX,
+    VERIFY_GENERATION,
+    VERIFY_BRIDGES, /* one each; then the use records */
+};
+
+typedef struct {
+    virSanlockLeaseSet *set;
+    virSanlockStore *store;
+    virSanlockBytes *index;
+    virSanlockRings rings;
+} virSanlockVerify;
+
+static void
+virSanlockVerifyClear(virSanlockVerify *verify)
+{
+    g_aligned_free(verify->index);
+    virSanlockRingsClear(&verify->rings);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virSanlockVerify, virSanlockVerifyClear)
+
+static gboolean
+virSanlockVerifyHeader(const virSanlockVerify *verify, GError **error)
+{
+    virSanlockStore copy = *verify->store; /* others read the geometry */
+
+    return virSanlockStoreRefresh(&copy, error);
+}
+
+static gboolean
+virSanlockVerifyIndex(virSanlockVerify *verify, GError **error)
+{
+    verify->index = virSanlockStoreReadIndex(verify->store, error);
+    return verify->index != NULL;
+}
+
+/* Not to be known now is no fault: who needs it asks again. */
+static gboolean
+virSanlockVerifyGeneration(virSanlockVerify *verify)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (!virSanlockLeaseSetGenerationJob(verify->set, &why))
+        g_debug("%s", why->message);
+    return TRUE;
+}
+
+static gboolean
+virSanlockVerifyBridge(virSanlockVerify *verify, virSanlockLease *lease, GError **error)
 {
     virSanlockLeaderVerdict verdict;
 
     if (!virSanlockStoreReadLeader(
-            store, virSanlockBridgeOffset(&store->geometry, lease->slot),
+            verify->store, virSanlockBridgeOffset(&verify->store->geometry, lease->slot),
             VIR_SANLOCK_LEADER_LEASE, &lease->bridgeLeader, &verdict, error))
         return FALSE;
-    if (verdict == VIR_SANLOCK_LEADER_VALID &&
-        strcmp(lease->bridgeLeader.name, lease->bridge) == 0)
-        return TRUE;
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "%s: its bridge lease (slot %d of store %s) is missing or damaged; see "
-                "'leasehold store check'",
-                lease->label, lease->slot, store->path);
-    return FALSE;
+    lease->bridgeIsThere = verdict == VIR_SANLOCK_LEADER_VALID &&
+                           strcmp(lease->bridgeLeader.name, lease->bridge) == 0;
+    return TRUE;
 }
 
-/* The bridges, and at last the use records of all. */
 static gboolean
-virSanlockLeaseVerifyOne(gpointer data, gsize i, GError **error)
+virSanlockVerifyRead(gpointer data, gsize i, GError **error)
 {
-    virSanlockLeaseWork *work = data;
+    virSanlockVerify *verify = data;
+    virSanlockLeaseSet *set = verify->set;
 
-    if (i == work->set->n)
-        return virSanlockLeaseSetReadUses(work->set, work->store, error);
-    return work->set->leases[i].moved ||
-           virSanlockLeaseReadBridge(work->store, &work->set->leases[i], error);
+    switch (i) {
+    case VERIFY_HEADER:
+        return virSanlockVerifyHeader(verify, error);
+    case VERIFY_INDEX:
+        return virSanlockVerifyIndex(verify, error);
+    case VERIFY_GENERATION:
+        return virSanlockVerifyGeneration(verify);
+    default:
+        i -= VERIFY_BRIDGES;
+        return i < set->n ? virSanlockVerifyBridge(verify, &set->leases[i], error)
+                          : virSanlockRingsRead(&verify->rings, set, verify->store, error);
+    }
 }
 
+static gboolean
+virSanlockVerifyJudge(const virSanlockVerify *verify, GError **error)
+{
+    virSanlockLeaseSet *set = verify->set;
+
+    for (gsize i = 0; i < set->n; i++) {
+        virSanlockLease *lease = &set->leases[i];
+
+        lease->moved = virSanlockIndexFind(verify->index, &set->geometry, lease->name) !=
+                       lease->slot;
+        if (lease->moved || lease->bridgeIsThere)
+            continue;
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+            "%s: its bridge lease (slot %d of store %s) is missing or damaged; see "
+            "'leasehold store check'",
+            lease->label, lease->slot, verify->store->path);
+        return FALSE;
+    }
+    return virSanlockRingsParse(&verify->rings, set, error);
+}
+
+static gboolean
+virSanlockVerifyOnce(virSanlockLeaseSet *set, GError **error)
+{
+    g_auto(virSanlockVerify) verify = {.set = set, .store = set->store};
+
+    return virSanlockEach(VERIFY_BRIDGES + set->n + 1, virSanlockVerifyRead, &verify,
+                          error) &&
+           virSanlockVerifyJudge(&verify, error);
+}
+
+/* What was read before the index may be older than that: of a lease that was made at this
+ * moment. So a fault has to be there twice. */
 static gboolean
 virSanlockLeaseSetVerifyJob(gpointer data, GError **error)
 {
     virSanlockLeaseSet *set = data;
-    virSanlockLeaseWork work = {.set = set};
-    g_autoptr(virSanlockBytes) index = NULL;
-    virSanlockStore *store;
 
-    if (!virSanlockLeaseSetOpen(set, set->geometry.lockspace, error))
-        return FALSE;
-    work.store = store = set->store;
-    index = virSanlockStoreReadIndex(store, error);
-    if (!index)
-        return FALSE;
-    if (strcmp(store->geometry.uuid, set->geometry.uuid) != 0) {
-        g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                    "store %s was replaced by another one just now", store->path);
-        return FALSE;
-    }
-    for (gsize i = 0; i < set->n; i++) {
-        virSanlockLease *lease = &set->leases[i];
-
-        lease->moved =
-            virSanlockIndexFind(index, &store->geometry, lease->name) != lease->slot;
-    }
-    return virSanlockEach(set->n + 1, virSanlockLeaseVerifyOne, &work, error);
+    g_clear_pointer(&set->store, virSanlockStoreFree);
+    set->generation = 0;
+    set->store = virSanlockStoreOpenAgain(set->config->store, &set->geometry, error);
+    return set->store &&
+           (virSanlockVerifyOnce(set, NULL) || virSanlockVerifyOnce(set, error));
 }
 
 gboolean
@@ -424,27 +458,6 @@ virSanlockLeaseSetAdopt(virSanlockLeaseSet *set, virSanlockLeaseSet *from)
     set->generation = from->generation;
     set->store = g_steal_pointer(&from->store);
     return TRUE;
-}
-
-static gboolean
-virSanlockLeaseSetGenerationJob(gpointer data, GError **error)
-{
-    virSanlockLeaseSet *set = data;
-    virSanlockSelf self;
-
-    if (!virSanlockDaemonReadSelf(set->geometry.lockspace, set->config->hostId, &self,
-                                  error))
-        return FALSE;
-    set->generation = self.generation;
-    return TRUE;
-}
-
-gboolean
-virSanlockLeaseSetReadGeneration(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
-                                 GError **error)
-{
-    return virSanlockLeaseSetRun(set, "asking for this host's generation",
-                                 virSanlockLeaseSetGenerationJob, 0, bounds, error);
 }
 
 /* --- use records ------------------------------------------------------------------------------- */
@@ -507,6 +520,16 @@ virSanlockLeaseSetFindAgain(virSanlockLeaseSet *set, GError **error)
     return virSanlockLeaseSetOpen(set, set->config->lockspace, error) &&
            virSanlockLeaseSetFind(set, set->store, error) &&
            virSanlockLeaseSetNeedAll(set, error);
+}
+
+static gboolean
+virSanlockLeaseSetReadUses(virSanlockLeaseSet *set, virSanlockStore *store,
+                           GError **error)
+{
+    g_auto(virSanlockRings) rings = {0};
+
+    return virSanlockRingsRead(&rings, set, store, error) &&
+           virSanlockRingsParse(&rings, set, error);
 }
 
 /* What the records say now, and the generation of this host in the lockspace, which tells one

@@ -23,6 +23,7 @@ typedef struct _virSanlockLease {
     /* as read from the store last, a hint */
     virSanlockLeader leader;
     virSanlockLeader bridgeLeader;
+    gboolean bridgeIsThere; /* it is the leader of that bridge */
     virUseRing use;
     gboolean moved; /* another slot than when it was acquired */
 } virSanlockLease;
@@ -37,7 +38,7 @@ typedef struct _virSanlockLeaseSet {
     GDestroyNotify beforeClear;
     virSanlockGeometry geometry;
     virSanlockStore *store; /* of Verify, or adopted; NULL: not open */
-    guint64 generation;     /* this host's, when the leases were verified; 0: not asked for */
+    guint64 generation;     /* this host's, when the leases were verified; 0: not known */
     virUseRecord user;      /* for virSanlockLeaseSetAdvance */
     gsize n;
     virSanlockLease *leases;
@@ -60,7 +61,8 @@ gboolean virSanlockLeaseSetLocate(virSanlockLeaseSet *set, const virSanlockBound
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** TRUE if every lease has a slot. */
 gboolean virSanlockLeaseSetIsComplete(const virSanlockLeaseSet *set);
-/** After the leases were taken: reads index (sets moved), bridges and use records. */
+/** After the leases were taken: reads index (sets moved), bridges and use records; and asks for
+ * this host's generation, which cannot change while it holds them. */
 gboolean virSanlockLeaseSetVerify(virSanlockLeaseSet *set, const virSanlockBounds *bounds,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /**
@@ -71,10 +73,6 @@ gboolean virSanlockLeaseSetVerify(virSanlockLeaseSet *set, const virSanlockBound
  * look for it again. TRUE if so.
  */
 gboolean virSanlockLeaseSetAdopt(virSanlockLeaseSet *set, virSanlockLeaseSet *from);
-/** Asks for this host's generation, for an Advance that is in a hurry. */
-gboolean virSanlockLeaseSetReadGeneration(virSanlockLeaseSet *set,
-                                          const virSanlockBounds *bounds,
-                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Advances all use records by one in the name of @user (and this host's generation), durably.
  * The caller holds the leases exclusively, or their bridges; the set need not be located.
  * set->leases[i].use is what was written; STATE if there is no such lease. */

@@ -37,6 +37,8 @@ plugins_sanlock_libsanlock_core_la_SOURCES = \
 	%D%/reclaim.c \
 	%D%/release.c \
 	%D%/renewal.c \
+	%D%/rings.c \
+	%D%/rings.h \
 	%D%/settings.c \
 	%D%/settings.h \
 	%D%/slots.c \

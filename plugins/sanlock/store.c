@@ -165,15 +165,37 @@ virSanlockStoreCheckLockspace(virSanlockStore *store, const char *lockspace,
     return FALSE;
 }
 
-virSanlockStore *
-virSanlockStoreOpen(const char *path, const char *lockspace, GError **error)
+/* Without reading anything of it. */
+static virSanlockStore *
+virSanlockStoreOpenUnread(const char *path, GError **error)
 {
     g_autoptr(virSanlockStore) store = g_new0(virSanlockStore, 1);
 
     store->path = g_strdup(path);
     store->fd = virSanlockStoreOpenFd(path, O_RDWR, error);
-    if (store->fd < 0 || !virSanlockStoreMeasure(store, error) ||
-        !virSanlockStoreReadHeader(store, error) ||
+    if (store->fd < 0 || !virSanlockStoreMeasure(store, error))
+        return NULL;
+    return g_steal_pointer(&store);
+}
+
+virSanlockStore *
+virSanlockStoreOpenAgain(const char *path, const virSanlockGeometry *geometry,
+                         GError **error)
+{
+    g_autoptr(virSanlockStore) store = virSanlockStoreOpenUnread(path, error);
+
+    if (!store)
+        return NULL;
+    store->geometry = *geometry;
+    return virSanlockStoreCheckSize(store, error) ? g_steal_pointer(&store) : NULL;
+}
+
+virSanlockStore *
+virSanlockStoreOpen(const char *path, const char *lockspace, GError **error)
+{
+    g_autoptr(virSanlockStore) store = virSanlockStoreOpenUnread(path, error);
+
+    if (!store || !virSanlockStoreReadHeader(store, error) ||
         !virSanlockStoreCheckSector(store, error) ||
         !virSanlockStoreCheckLockspace(store, lockspace, error) ||
         !virSanlockStoreCheckSize(store, error))

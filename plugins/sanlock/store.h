@@ -32,6 +32,11 @@ typedef struct _virSanlockStore {
  */
 virSanlockStore *virSanlockStoreOpen(const char *path, const char *lockspace,
                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The same for one that was open a moment ago and had @geometry. Reads nothing of it: whether
+ * it is still the same one says virSanlockStoreRefresh. */
+virSanlockStore *virSanlockStoreOpenAgain(const char *path,
+                                          const virSanlockGeometry *geometry,
+                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void virSanlockStoreFree(virSanlockStore *store);
 /** Is what is open still what its path leads to? Reads nothing of it. */
 gboolean virSanlockStoreIsThere(const virSanlockStore *store);
