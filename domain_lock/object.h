@@ -56,6 +56,7 @@ struct _virDomainLockObj {
     virDomainLockReason pauseReason; /* of the STOP that will come */
     GError *requestOver; /* a shutdown request came to nothing: for who waits */
     gint resetting;      /* atomic: by the host; its RESETs are not the guest's */
+    gint stuck;          /* atomic: virDomainLockMigrateIsStuck */
     char *description;   /* as it is now, see describe.h; NULL: foreign, or not yet */
     virDomainLockJobState job;
     GPtrArray *deferred; /* what came while it started or was attached */

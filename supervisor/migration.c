@@ -12,6 +12,7 @@ struct _virSupervisorMigration {
     virMigrateOut *out; /* yielded, and not heard of */
     virMigrateFate fate;
     guint timer;
+    guint goOnTimer;
 };
 
 static gboolean
@@ -26,6 +27,50 @@ virMigrationAgain(virSupervisorMigration *migration, GSourceFunc func)
 {
     if (migration->timer == 0)
         migration->timer = g_timeout_add_seconds(MIGRATION_AGAIN_SEC, func, migration);
+}
+
+/* --- given up, and QEMU did not answer ------------------------------------------------ */
+
+static gboolean
+virMigrationGoOnRun(gpointer data, GError **error)
+{
+    virSupervisorMigration *migration = data;
+
+    return virMigrationEnded(migration) ||
+           virDomainLockMigrateGoOn(virSupervisorGetObj(migration->sup), error);
+}
+
+static void virMigrationCheckStuck(virSupervisorMigration *migration);
+
+static void
+virMigrationGoOnDone(const GError *error, gpointer data)
+{
+    if (error)
+        g_message("%s", error->message);
+    virMigrationCheckStuck(data);
+}
+
+static gboolean
+virMigrationGoOn(gpointer data)
+{
+    virSupervisorMigration *migration = data;
+    virSupervisorJob job = {.name = "letting it go on",
+                            .run = virMigrationGoOnRun,
+                            .done = virMigrationGoOnDone,
+                            .data = migration};
+
+    migration->goOnTimer = 0;
+    virSupervisorAddJobOf(migration->sup, &job);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+virMigrationCheckStuck(virSupervisorMigration *migration)
+{
+    if (migration->goOnTimer == 0 && !virMigrationEnded(migration) &&
+        virDomainLockMigrateIsStuck(virSupervisorGetObj(migration->sup)))
+        migration->goOnTimer =
+            g_timeout_add_seconds(MIGRATION_AGAIN_SEC, virMigrationGoOn, migration);
 }
 
 /* --- settling ----------------------------------------------------------------------- */
@@ -107,6 +152,7 @@ virMigrationAskDone(const GError *error, gpointer data)
         return;
     }
     g_clear_pointer(&migration->out, virMigrateOutFree);
+    virMigrationCheckStuck(migration);
     if (virMigrationEnded(migration))
         virSupervisorEnd(migration->sup);
 }
@@ -131,6 +177,7 @@ virSupervisorMigrationSent(virSupervisorMigration *migration, virMigrateOut *out
         return;
     }
     virMigrateOutFree(out);
+    virMigrationCheckStuck(migration);
     if (virMigrationEnded(migration))
         virSupervisorEnd(migration->sup);
 }
@@ -179,6 +226,8 @@ virSupervisorMigrationFree(virSupervisorMigration *migration)
 {
     if (migration->timer)
         g_source_remove(migration->timer);
+    if (migration->goOnTimer)
+        g_source_remove(migration->goOnTimer);
     virMigrateOutFree(migration->out);
     g_free(migration);
 }

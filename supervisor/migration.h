@@ -2,9 +2,10 @@
 /*
  * migration.h: what a supervisor goes on doing after a migration, for as long as it takes: at
  * the destination, taking the leases behind the bridges; at the source, when nobody said that
- * the guest runs, finding out who may run it.
+ * the guest runs, finding out who may run it, and where QEMU did not answer when a migration was
+ * given up, letting it go on.
  *
- * Both are jobs of a few seconds that are repeated, so that shutdown and destroy get in between.
+ * All are jobs of a few seconds that are repeated, so that shutdown and destroy get in between.
  */
 #ifndef LEASEHOLD_SUPERVISOR_MIGRATION_H
 #define LEASEHOLD_SUPERVISOR_MIGRATION_H

@@ -60,6 +60,15 @@ void virMigrateOutFree(virMigrateOut *out);
 gboolean virDomainLockMigrateOut(virMigrateOut *out,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/** Any thread: a migration was given up, and QEMU did not answer when the guest was to go on. */
+gboolean virDomainLockMigrateIsStuck(virDomainLockObj *obj);
+/**
+ * virDomainLockMigrateGoOn: one more attempt, of some seconds. FALSE: QEMU does not answer yet:
+ * repeat it. TRUE: the guest goes on, or is held, or nothing was left to be done.
+ */
+gboolean virDomainLockMigrateGoOn(virDomainLockObj *obj,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 typedef enum {
     VIR_MIGRATE_FATE_UNKNOWN = 0, /* ask again: the destination may still run it */
     VIR_MIGRATE_FATE_HERE,        /* taken back; it goes on here */

@@ -3,10 +3,10 @@
  * migrate_back.c: a guest that was to go to another host goes on here, or turns out to have
  * gone (I6, I7).
  *
- * Before the source's word that is a matter of cancelling the stream. After it, the storage
- * decides: the destination advances the epoch of the run record before it runs the guest, and
- * holds the bridge of the run lease as long as it can. So the source may run it again if it
- * gets that bridge and the epoch has not moved, and never if it has.
+ * Before the source's word that is a matter of cancelling the stream (migrate_go_on.c). After it,
+ * the storage decides: the destination advances the epoch of the run record before it runs the
+ * guest, and holds the bridge of the run lease as long as it can. So the source may run it again if
+ * it gets that bridge and the epoch has not moved, and never if it has.
  */
 #include "domain_lock/job.h"
 #include "domain_lock/reattach.h"
@@ -14,213 +14,15 @@
 #include "migrate_priv.h"
 #include <leasehold/lock_driver.h>
 
-#define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
 /* A QEMU that hangs may answer again, and its guest is nobody else's. */
 #define OUT_REACH_USEC (120 * G_USEC_PER_SEC)
-/* What has begun to complete is over in a moment, unless the other side says nothing. */
-#define OUT_FINISH_USEC (10 * G_USEC_PER_SEC)
-#define OUT_STOP_USEC (2 * G_USEC_PER_SEC)
-#define OUT_STOP_NAP_USEC 2000
+#define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
 #define OUT_LEAVE_USEC (15 * G_USEC_PER_SEC)
 /* The lock daemon of a destination that gave up may take this long to free its bridges. */
 #define OUT_BACK_USEC (10 * G_USEC_PER_SEC)
 #define OUT_BACK_BUSY_USEC (3 * G_USEC_PER_SEC)
 
-/* --- the stream ends ---------------------------------------------------------------- */
-
-/* TRUE: *why was that QEMU did not answer, and is forgotten: ask again. */
-static gboolean
-virOutMayAnswer(gint64 untilUsec, GError **why)
-{
-    if (!g_error_matches(*why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INDETERMINATE) ||
-        g_get_monotonic_time() >= untilUsec)
-        return FALSE;
-    g_clear_error(why);
-    return TRUE;
-}
-
-static gboolean
-virOutInsist(virDomainLockObj *obj, const char *command, gint64 untilUsec, GError **error)
-{
-    GError *why = NULL;
-
-    while (!virDomainLockCommandSimple(obj, command, &why)) {
-        if (virOutMayAnswer(untilUsec, &why))
-            continue;
-        g_propagate_error(error, why);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-/* QEMU's run state, when it is not about to complete; g_free. */
-static char *
-virOutAskRunState(virDomainLockObj *obj, gint64 untilUsec, GError **error)
-{
-    GError *why = NULL;
-    char *status;
-
-    while (!(status = virMigrateStreamGetRunState(obj, &why)) &&
-           virOutMayAnswer(untilUsec, &why))
-        ;
-    if (why)
-        g_propagate_error(error, why);
-    return status;
-}
-
-/* QEMU 7.2 aborts when a cancel meets the completion: it starts a guest again that it found
- * running, whose images it has given up by then. It starts none that stood still before, so the
- * guest is stopped, and a completion that was faster is let through. One that breaks starts the
- * guest again: then it is stopped once more. */
-static gboolean
-virOutHoldStill(virDomainLockObj *obj, gint64 untilUsec, GError **error)
-{
-    gint64 finish = g_get_monotonic_time() + OUT_FINISH_USEC;
-
-    for (;;) {
-        g_autofree char *status = NULL;
-        gboolean finishes;
-
-        virDomainLockObjChangePauseReason(obj, VIR_DOMAIN_LOCK_REASON_NONE,
-                                          VIR_DOMAIN_LOCK_REASON_MIGRATING);
-        if (!virOutInsist(obj, "stop", untilUsec, error) ||
-            !(status = virOutAskRunState(obj, untilUsec, error)))
-            return FALSE;
-        finishes = g_str_equal(status, "finish-migrate");
-        if (!finishes && !g_str_equal(status, "running"))
-            return TRUE;
-        if (finishes && g_get_monotonic_time() >= finish)
-            return TRUE;
-        if (g_get_monotonic_time() >= untilUsec) {
-            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-                        "it does not stand still (%s)", status);
-            return FALSE;
-        }
-    }
-}
-
-/* Until QEMU's migration is over in one way or another. */
-static gboolean
-virOutIsOver(const virMigrateProgress *progress)
-{
-    static const char *const ends[] = {"none", "cancelled", "failed", "completed", NULL};
-
-    return g_strv_contains(ends, progress->status);
-}
-
-/* Of a guest that stands still. */
-static gboolean
-virOutCancelStream(virDomainLockObj *obj, gint64 untilUsec, GError **error)
-{
-    g_auto(virMigrateProgress) progress = {0};
-
-    if (!virOutInsist(obj, "migrate_cancel", untilUsec, error))
-        return FALSE;
-    for (;;) {
-        guint64 serial = obj->guest->ops->eventSerial(obj->guest);
-        GError *why = NULL;
-
-        if (virMigrateStreamQuery(obj, &progress, &why)) {
-            if (virOutIsOver(&progress))
-                return TRUE;
-            virMigrateStreamAwait(obj, serial, g_get_monotonic_time() + OUT_POLL_USEC, NULL);
-            if (g_get_monotonic_time() < untilUsec)
-                continue;
-            g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-                        "the stream of its memory does not end (%s)", progress.status);
-            return FALSE;
-        }
-        if (virOutMayAnswer(untilUsec, &why))
-            continue;
-        g_propagate_error(error, why);
-        return FALSE;
-    }
-}
-
-/* The word was not given, so nobody else can run the guest, which stands still afterwards. One
- * whose leases are given up was stopped before that. */
-static gboolean
-virOutStopStream(virDomainLockObj *obj, gint64 untilUsec, GError **error)
-{
-    return (virDomainLockObjIsLeaseLost(obj) || virOutHoldStill(obj, untilUsec, error)) &&
-           virOutCancelStream(obj, untilUsec, error);
-}
-
-/* --- going on here ------------------------------------------------------------------ */
-
-/* QEMU's events are handled by another thread: not before that are state and reason known. */
-static void
-virOutAwaitHeard(virDomainLockObj *obj, virDomainLockState before)
-{
-    gint64 deadline = g_get_monotonic_time() + OUT_STOP_USEC;
-
-    while (virDomainLockObjGetState(obj) == before && g_get_monotonic_time() < deadline)
-        g_usleep(OUT_STOP_NAP_USEC);
-}
-
-/* Does it stand still because of the migration, or of its end? QEMU knows of an I/O error, or of
- * a guest that finished, until it has sent everything; then only what was heard tells. */
-static gboolean
-virOutStandsForUs(virDomainLockObj *obj, const char *status)
-{
-    virDomainLockReason reason;
-    virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
-
-    if (!g_str_equal(status, "postmigrate"))
-        return g_str_equal(status, "paused");
-    return (state == VIR_DOMAIN_LOCK_STATE_RUNNING ||
-            state == VIR_DOMAIN_LOCK_STATE_PAUSED) &&
-           reason != VIR_DOMAIN_LOCK_REASON_IO_ERROR &&
-           reason != VIR_DOMAIN_LOCK_REASON_CRASHED;
-}
-
-static void
-virOutShowPaused(virDomainLockObj *obj, const char *message)
-{
-    if (virDomainLockObjGetState(obj) == VIR_DOMAIN_LOCK_STATE_PAUSED &&
-        virDomainLockObjMayRun(obj))
-        virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
-                                 VIR_DOMAIN_LOCK_REASON_USER, message);
-}
-
-static void
-virOutShowStuck(virDomainLockObj *obj, const GError *why)
-{
-    g_message("the guest may stand still: %s", why->message);
-    virOutShowPaused(obj, why->message);
-}
-
-/* Not once more after the leases were lost meanwhile: that stop comes first then. */
-static gboolean
-virOutCont(virDomainLockObj *obj, gint64 untilUsec, GError **error)
-{
-    GError *why = NULL;
-
-    while (virDomainLockObjMayRun(obj) && !virDomainLockCommandSimple(obj, "cont", &why)) {
-        if (virOutMayAnswer(untilUsec, &why))
-            continue;
-        g_propagate_error(error, why);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-/* The guest went into the migration running, or somebody had paused it, or has since: that is
- * known, while the reason of the last STOP may be that of any of several. */
-static gboolean
-virOutContinue(virDomainLockObj *obj, gint64 untilUsec, GError **error)
-{
-    g_autofree char *status = virOutAskRunState(obj, untilUsec, error);
-
-    if (!status)
-        return FALSE;
-    if (!virOutStandsForUs(obj, status))
-        return TRUE;
-    if (!virDomainLockObjIsHeld(obj))
-        return virOutCont(obj, untilUsec, error);
-    virOutShowPaused(obj, NULL);
-    return TRUE;
-}
+/* --- before the word ---------------------------------------------------------------- */
 
 static gint64
 virOutReach(void)
@@ -251,22 +53,6 @@ virOutSeeOff(virMigrateOut *out)
     }
 }
 
-static void
-virOutGoOn(virDomainLockObj *obj)
-{
-    g_autoptr(GError) why = NULL;
-
-    if (!virOutStopStream(obj, virOutReach(), &why)) {
-        virOutShowStuck(obj, why);
-        return;
-    }
-    virOutAwaitHeard(obj, VIR_DOMAIN_LOCK_STATE_RUNNING);
-    if (!virOutContinue(obj, virOutReach(), &why))
-        virOutShowStuck(obj, why);
-    else if (!virDomainLockObjIsHeld(obj) && virDomainLockObjMayRun(obj))
-        virOutAwaitHeard(obj, VIR_DOMAIN_LOCK_STATE_PAUSED);
-}
-
 /* Before the word: the guest stays, as if nothing had been. */
 void
 virMigrateOutGoBack(virMigrateOut *out)
@@ -275,11 +61,11 @@ virMigrateOutGoBack(virMigrateOut *out)
     g_autoptr(GError) why = NULL;
 
     virDomainLockJobAlone(obj);
-    if (out->streaming)
-        virOutGoOn(obj);
-    virMigrateStreamTearDown(obj);
-    virDomainLockObjChangePauseReason(obj, VIR_DOMAIN_LOCK_REASON_MIGRATING,
-                                      VIR_DOMAIN_LOCK_REASON_NONE);
+    if (out->streaming && !virMigrateOutGoOn(obj, OUT_REACH_USEC, &why))
+        virMigrateOutShowStuck(obj, why);
+    g_clear_error(&why);
+    if (!virDomainLockMigrateIsStuck(obj))
+        virMigrateOutForget(obj);
     if (!virLockManagerCompleteMigrateOut(obj->man, VIR_LOCK_MANAGER_MIGRATE_CANCEL, NULL,
                                           NULL, &why) &&
         !g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE))
@@ -372,10 +158,11 @@ virDomainLockMigrateTakeBack(virMigrateOut *out, GError **error)
 
         out->yielded = FALSE;
         /* it stands still since the word, for QEMU "finish-migrate" as long as memory follows */
-        if (!virOutCancelStream(obj, virOutReach(), &stuck) ||
-            !virOutContinue(obj, virOutReach(), &stuck))
-            virOutShowStuck(obj, stuck);
-        virMigrateStreamTearDown(obj);
+        if (!virMigrateOutCancelStream(obj, virOutReach(), &stuck) ||
+            !virMigrateOutContinue(obj, virOutReach(), &stuck))
+            virMigrateOutShowStuck(obj, stuck);
+        if (!virDomainLockMigrateIsStuck(obj))
+            virMigrateStreamTearDown(obj);
         virDomainLockObjEmit(obj, "MIGRATION_FAILED", out->host,
                              "it did not run there, and goes on here");
         return VIR_MIGRATE_FATE_HERE;
@@ -455,13 +242,13 @@ virOutRecoverStreaming(virReattach *re, guint step, GError **error)
     gint64 until = MIN(virOutReach(), re->wait->deadlineUsec);
 
     if (step >= VIR_MIGRATE_STEP_STREAM) {
-        if (!virOutStopStream(obj, until, error))
+        if (!virMigrateOutStopStream(obj, until, error))
             return FALSE;
         virMigrateStreamTearDown(obj);
     }
     virReattachNote(re, "its migration to host '%s' was cut off; it stays here", host);
     virDomainLockObjEmit(obj, "MIGRATION_FAILED", host, "its supervisor died");
-    return step < VIR_MIGRATE_STEP_STREAM || virOutContinue(obj, until, error);
+    return step < VIR_MIGRATE_STEP_STREAM || virMigrateOutContinue(obj, until, error);
 }
 
 gboolean

@@ -523,7 +523,8 @@ virDomainLockMigrateOut(virMigrateOut *out, GError **error)
     gboolean ok;
 
     virDomainLockObjSetStep(obj, "migrate", 1);
-    if (!virMigrateOutCheck(out, &why)) {
+    /* what an earlier one could not end is in the way of this one */
+    if (!virDomainLockMigrateGoOn(obj, &why) || !virMigrateOutCheck(out, &why)) {
         virDomainLockObjSetStep(obj, NULL, 0);
         virOutSetStays(out, why, error);
         return FALSE;

@@ -14,6 +14,26 @@ gboolean virMigrateOutCheck(virMigrateOut *out, GError **error) G_GNUC_WARN_UNUS
 gboolean virMigrateOutCheckRequest(virMigrateOut *out,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* --- migrate_go_on.c: of a guest that nobody else may run --- */
+
+/** Ends QEMU's stream; the guest stands still afterwards. QEMU has until @untilUsec to answer. */
+gboolean virMigrateOutStopStream(virDomainLockObj *obj, gint64 untilUsec,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The same for a guest that stands still since the word. */
+gboolean virMigrateOutCancelStream(virDomainLockObj *obj, gint64 untilUsec,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Then: it runs, unless somebody has suspended it. */
+gboolean virMigrateOutContinue(virDomainLockObj *obj, gint64 untilUsec,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Both; each within @reachUsec. */
+gboolean virMigrateOutGoOn(virDomainLockObj *obj, gint64 reachUsec,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** One of them failed: says so, and where QEMU gave no answer notes that it is to be asked again
+ * (virDomainLockMigrateIsStuck). */
+void virMigrateOutShowStuck(virDomainLockObj *obj, const GError *why);
+/** QEMU's migration is over, whatever came of it. */
+void virMigrateOutForget(virDomainLockObj *obj);
+
 /* --- migrate_back.c --- */
 
 /** FALSE: nobody hears it. */

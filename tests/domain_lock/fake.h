@@ -32,6 +32,7 @@ typedef struct _Fake {
     gboolean stuck;    /* not even SIGKILL */
     int waitStatus;
     const char *nodes; /* what query-named-block-nodes answers, or NULL: the disk */
+    const char *const *runStates; /* what query-status answers, one after the other; or NULL */
     /* locks */
     gboolean held;
     /* description */

@@ -36,6 +36,16 @@ fakeNodes(void)
 }
 
 static JsonNode *
+fakeStatus(void)
+{
+    JsonObject *answer = json_object_new();
+
+    if (fake->runStates && *fake->runStates)
+        json_object_set_string_member(answer, "status", *fake->runStates++);
+    return json_node_init_object(json_node_alloc(), answer);
+}
+
+static JsonNode *
 fakeCommand(virDomainLockGuest *guest, const char *name, JsonObject *args,
             gint64 deadlineUsec, GError **error)
 {
@@ -50,6 +60,8 @@ fakeCommand(virDomainLockGuest *guest, const char *name, JsonObject *args,
     }
     if (g_str_equal(name, "quit") && !fake->stubborn)
         fake->alive = FALSE;
+    if (g_str_equal(name, "query-status"))
+        return fakeStatus();
     if (!g_str_equal(name, "query-named-block-nodes"))
         return json_node_init_object(json_node_alloc(), json_object_new());
     answer = virDomainLockJsonParse(nodes, -1, error);
