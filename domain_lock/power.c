@@ -252,6 +252,19 @@ virDomainLockKill(virDomainLockObj *obj, guint flags, GError **error)
 
 /* --- suspend, resume, reset --------------------------------------------------------- */
 
+/* It may run there by now, or soon: whoever is told that it is suspended would be told wrong. */
+static gboolean
+virPowerFailYielded(virDomainLockObj *obj, GError **error)
+{
+    g_autofree char *host = virDomainLockObjGetPeer(obj);
+
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "cannot suspend guest '%s': it was yielded to host '%s', and runs there or "
+                "comes back; 'leasehold suspend %s' there suspends it",
+                obj->status->info->name, host, obj->status->info->name);
+    return FALSE;
+}
+
 gboolean
 virDomainLockPause(virDomainLockObj *obj, GError **error)
 {
@@ -259,10 +272,11 @@ virDomainLockPause(virDomainLockObj *obj, GError **error)
     virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
     gboolean held = virDomainLockObjIsHeld(obj);
 
+    if (state == VIR_DOMAIN_LOCK_STATE_PAUSED && reason == VIR_DOMAIN_LOCK_REASON_YIELDED)
+        return virPowerFailYielded(obj, error);
     if (state == VIR_DOMAIN_LOCK_STATE_PAUSED) {
         /* which would let it go on by and by, on one host or the other */
-        if (reason == VIR_DOMAIN_LOCK_REASON_MIGRATING ||
-            reason == VIR_DOMAIN_LOCK_REASON_YIELDED)
+        if (reason == VIR_DOMAIN_LOCK_REASON_MIGRATING)
             virDomainLockObjSetHeld(obj, TRUE);
         return TRUE;
     }

@@ -6,6 +6,7 @@
  * kill, reap, shutdown, in this order), with the leases looked at before the reaping, with cont
  * before the audit.
  */
+#include "domain_lock/migrate/migrate.h"
 #include "domain_lock/save/archive.h"
 #include "tests/domain_lock/fake.h"
 #include <signal.h>
@@ -606,6 +607,66 @@ testSuspendedInAMigration(Fake *self, gconstpointer data)
     g_assert_false(virDomainLockObjIsHeld(obj));
 }
 
+/* It runs elsewhere, or will, or comes back: whoever suspends it here is not told that it is. */
+static void
+testSuspendedWhenYielded(Fake *self, gconstpointer data)
+{
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+
+    virDomainLockObjSetPeer(obj, "beta");
+    virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_PAUSED,
+                             VIR_DOMAIN_LOCK_REASON_YIELDED, NULL);
+    g_assert_false(virDomainLockPause(obj, &error));
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE);
+    g_assert_nonnull(strstr(error->message, "yielded to host 'beta'"));
+    g_assert_false(virDomainLockObjIsHeld(obj));
+}
+
+/* A migration was given up while QEMU gave no answer. By its cancel QEMU lets the guest go on, or it
+ * does not; afterwards the guest runs, unless somebody suspended it. */
+typedef struct {
+    const char *states[4];
+    gboolean held;
+    const char *last; /* command that changes whether it runs */
+} GoOn;
+
+static const GoOn goOns[] = {
+    {{"paused", "paused"}, FALSE, "cont"},
+    {{"paused", "running"}, FALSE, NULL},
+    {{"paused", "paused"}, TRUE, NULL},
+    {{"paused", "running"}, TRUE, "stop"},
+};
+
+static void
+testGoesOn(Fake *self, gconstpointer data)
+{
+    const GoOn *cell = data;
+    g_autoptr(virDomainLockObj) obj = fakeStart(self);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+    g_autofree char *wanted = NULL;
+
+    (void)virDomainLockObjHandle(obj, "STOP", NULL);
+    virDomainLockObjSetHeld(obj, cell->held);
+    self->runStates = cell->states;
+    g_atomic_int_set(&obj->stuck, TRUE);
+    g_free(fakeTakeLog(self));
+    g_assert_true(virDomainLockMigrateGoOn(obj, &error));
+    g_assert_no_error(error);
+    g_assert_false(virDomainLockMigrateIsStuck(obj));
+    log = fakeTakeLog(self);
+    wanted = g_strdup_printf("stop query-status migrate_cancel query-migrate query-status %s%s"
+                             "migrate-set-parameters",
+                             cell->last ? cell->last : "", cell->last ? " " : "");
+    g_assert_cmpstr(strstr(log, "stop"), ==, strstr(log, wanted));
+    /* there is nothing left to do */
+    g_assert_true(virDomainLockMigrateGoOn(obj, &error));
+    g_free(log);
+    log = fakeTakeLog(self);
+    g_assert_cmpstr(log, ==, "");
+}
+
 #define ADD(path, func, data) g_test_add(path, Fake, data, fakeUp, func, fakeDown)
 
 static void
@@ -674,5 +735,12 @@ main(int argc, char **argv)
     ADD("/power/lease-lost-cannot-resume", testLeaseLostCannotResume, NULL);
     ADD("/power/lease-lost-stays-the-reason", testLeaseLostStaysTheReason, NULL);
     ADD("/power/suspended-in-a-migration", testSuspendedInAMigration, NULL);
+    ADD("/power/suspended-when-yielded", testSuspendedWhenYielded, NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(goOns); i++) {
+        g_autofree char *path = g_strdup_printf(
+            "/migrate/goes-on/%s%s", goOns[i].states[1], goOns[i].held ? "-held" : "");
+
+        ADD(path, testGoesOn, &goOns[i]);
+    }
     return g_test_run();
 }

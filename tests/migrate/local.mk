@@ -12,6 +12,7 @@ migrate_tests = \
 	%D%/test-migrate-postcopy.py \
 	%D%/test-migrate-preflight.py \
 	%D%/test-migrate-steps.py \
+	%D%/test-migrate-suspend.py \
 	%D%/test-migrate-third.py \
 	%D%/test-migrate-tls.py \
 	$(NULL)
