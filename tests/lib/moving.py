@@ -107,12 +107,13 @@ class Rsh:
         return RemoteSteps(self.lab.file("steps-" + host.name))
 
 
-def small_buffers(listener):
-    """Of a socket that will listen, and so of all that it accepts."""
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+def small_buffers(listener, size=1):
+    """Of a socket that will listen, and so of all that it accepts. With the smallest ones TCP drops
+    and repeats what does not fit, and a stream may stand still for many seconds at a time."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
-def shrink(pids, port):
+def shrink(pids, port, size=1):
     """The send buffer of the connection that one of the processes has from this port of its own,
     so that it does not run ahead of who reads from it."""
     for pid in pids:
@@ -126,7 +127,7 @@ def shrink(pids, port):
                 continue
             with socket.socket(fileno=fd) as sock:
                 if sock.family == socket.AF_INET and sock.getsockname()[1] == port:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
         os.close(pidfd)
 
 

@@ -67,6 +67,9 @@ OUT = ["migrate:%d" % n for n in range(1, 7)]
 IN = ["incoming:%d" % n for n in range(1, 12)] + ["settle:1", "settle:2"]
 HALF = "half"  # of the memory has gone
 HALF_BYTES = 100000
+# What is on its way between the QEMUs: less than the other half (730 kB in all), and enough for
+# TCP, which stands still for seconds at a time with the smallest ones.
+BUFFER = 65536
 MOMENT_SEC = 2 if ALL else 1
 # Where the destination has taken the guest over, or will, unless its memory is incomplete.
 LATE = ("migrate:5", "migrate:6", "incoming:10", "incoming:11", "settle:1", "settle:2")
@@ -139,7 +142,7 @@ class Stream(threading.Thread):
         self.mode, self.total = "pass", 0
         self.stands = threading.Event()
         self.listener = socket.socket()
-        small_buffers(self.listener)
+        small_buffers(self.listener, BUFFER)
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen()
         self.listener.settimeout(0.02)
@@ -152,7 +155,7 @@ class Stream(threading.Thread):
         while source is None and self.mode not in ("cut", "end"):
             with contextlib.suppress(socket.timeout):
                 source, peer = self.listener.accept()
-                shrink(self.source_pids, peer[1])
+                shrink(self.source_pids, peer[1], BUFFER)
         self.listener.close()
         if source is None:
             return
