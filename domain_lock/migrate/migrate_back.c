@@ -3,10 +3,10 @@
  * migrate_back.c: a guest that was to go to another host goes on here, or turns out to have
  * gone (I6, I7).
  *
- * Before the source's word that is a matter of cancelling the stream (migrate_go_on.c). After it,
- * the storage decides: the destination advances the epoch of the run record before it runs the
- * guest, and holds the bridge of the run lease as long as it can. So the source may run it again if
- * it gets that bridge and the epoch has not moved, and never if it has.
+ * Before the source's word that is a matter of cancelling the stream (migrate_go_on.c). After
+ * it, the storage decides: the destination advances the epoch of the run record before it runs
+ * the guest, and holds the bridge of the run lease as long as it can. So the source may run it
+ * again if it gets that bridge and the epoch has not moved, and never if it has.
  */
 #include "domain_lock/job.h"
 #include "domain_lock/reattach.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * migrate_go_on.c: QEMU's side of a migration that is given up: its stream ends, and the guest, which
- * nobody else may run, goes on here, or stays suspended (I6, I9).
+ * migrate_go_on.c: QEMU's side of a migration that is given up: its stream ends, and the
+ * guest, which nobody else may run, goes on here, or stays suspended (I6, I9).
  *
- * A QEMU that gives no answer (its storage hangs, or the other side of the stream) is waited for,
- * and asked again and again when that took too long: what it did with the last command nobody knows.
+ * A QEMU that gives no answer (its storage hangs, or the other side of the stream) is waited
+ * for, and asked again and again when that took too long: what it did with the last command
+ * nobody knows.
  */
 #include "domain_lock/sequence.h"
 #include "migrate_priv.h"

@@ -623,8 +623,8 @@ testSuspendedWhenYielded(Fake *self, gconstpointer data)
     g_assert_false(virDomainLockObjIsHeld(obj));
 }
 
-/* A migration was given up while QEMU gave no answer. By its cancel QEMU lets the guest go on, or it
- * does not; afterwards the guest runs, unless somebody suspended it. */
+/* A migration was given up while QEMU gave no answer. By its cancel QEMU lets the guest go on,
+ * or it does not; afterwards the guest runs, unless somebody suspended it. */
 typedef struct {
     const char *states[4];
     gboolean held;
