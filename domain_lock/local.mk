@@ -15,6 +15,8 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/end.c \
 	%D%/file.c \
 	%D%/file.h \
+	%D%/freed.c \
+	%D%/freed.h \
 	%D%/guest.h \
 	%D%/job.c \
 	%D%/job.h \

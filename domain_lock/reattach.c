@@ -23,6 +23,7 @@
 #include "reattach.h"
 #include "codec.h"
 #include "domain_lock/save/archive.h"
+#include "freed.h"
 #include "step.h"
 #include <leasehold/lock_driver.h>
 #include <stdlib.h>
@@ -44,36 +45,6 @@ virReattachNote(virReattach *re, const char *format, ...)
 }
 
 /* --- a guest that ended meanwhile --------------------------------------------------------- */
-
-/* The names of exclusive leases that this very process still has, says the store. */
-static char *
-virReattachStillHeld(virLockConfig *config, const virDomainLockStatus *status,
-                     const virLockWait *wait)
-{
-    virLockManagerPlugin *plugin =
-        virLockManagerPluginLoad(config, status->info->plugin, NULL);
-    g_autoptr(GString) held = g_string_new(NULL);
-
-    for (guint i = 0; plugin && i < status->info->leases->len; i++) {
-        const virLockLease *lease = g_ptr_array_index(status->info->leases, i);
-        g_autoptr(GPtrArray) owners =
-            lease->mode == VIR_LOCK_MODE_EXCLUSIVE
-                ? virLockManagerQueryOwnerByLease(plugin, lease->name, wait, NULL)
-                : NULL;
-
-        for (guint k = 0; owners && k < owners->len; k++) {
-            const virLockOwner *owner = g_ptr_array_index(owners, k);
-
-            if (owner->pid == status->qemu.pid &&
-                g_strcmp0(owner->guestUuid, status->info->uuid) == 0)
-                g_string_append_printf(held, "%s%s", held->len ? ", " : "",
-                                       lease->path ? lease->path : lease->name);
-        }
-    }
-    if (plugin)
-        virLockManagerPluginUnload(plugin);
-    return held->len > 0 ? g_string_free(g_steal_pointer(&held), FALSE) : NULL;
-}
 
 static void
 virReattachRecordEnd(virLockConfig *config, const virDomainLockStatus *status,
@@ -128,7 +99,7 @@ virReattachEnded(virLockConfig *config, virDomainLockRuntime *runtime,
 {
     virLockWait wait = {.structSize = sizeof(wait),
                         .deadlineUsec = g_get_monotonic_time() + REATTACH_ENDING_USEC};
-    g_autofree char *held = virReattachStillHeld(config, status, &wait);
+    g_autofree char *held = virFreedStillHeld(config, status, &wait, NULL);
     g_autofree char *message = g_strdup_printf(
         "%s%s%s",
         virDomainLockStatusWasStarting(status)

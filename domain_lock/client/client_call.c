@@ -5,6 +5,7 @@
 #include "client.h"
 #include "common/fd.h"
 #include "domain_lock/codec.h"
+#include "domain_lock/freed.h"
 #include "domain_lock/save/archive.h"
 #include <errno.h>
 #include <poll.h>
@@ -19,6 +20,7 @@
 #define CALL_DESTROY_MSEC 40000
 #define CALL_INFO_MSEC 5000
 #define CALL_POLL_USEC 10000
+#define CALL_FREE_USEC (30 * G_USEC_PER_SEC)
 
 /* --- connecting --------------------------------------------------------------------- */
 
@@ -295,7 +297,7 @@ virDomainLockReset(virDomainLock *dom, GError **error)
 /* --- destroy, with or without a supervisor ----------------------------------------------- */
 
 static void
-virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status)
+virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status, const char *message)
 {
     const char *stateDir = virLockConfigGet(dom->config, "host", "state_dir");
     virDomainLockInfo *info = status->info;
@@ -310,6 +312,8 @@ virCallRecordEnd(virDomainLock *dom, virDomainLockStatus *status)
     info->pid = 0;
     info->supervisorPid = 0;
     info->waitStatus = -1;
+    g_free(info->message);
+    info->message = g_strdup(message);
     g_ptr_array_set_size(info->leases, 0);
     if (!virArchiveSaveInfo(stateDir, info, &why) ||
         (xml && !virArchiveSaveDescription(stateDir, dom->uuid, xml, &why)) ||
@@ -331,8 +335,7 @@ virCallMayFlush(virDomainLock *dom, const virDomainLockStatus *status, guint fla
     return FALSE;
 }
 
-/* Kills QEMU itself and sees it dead. Its leases end when the kernel has closed its files,
- * which is before the pidfd says so. */
+/* Kills QEMU itself and sees it dead. */
 static gboolean
 virCallKillQemu(virDomainLock *dom, const virDomainLockStatus *status, guint flags,
                 GError **error)
@@ -358,6 +361,14 @@ virCallKillQemu(virDomainLock *dom, const virDomainLockStatus *status, guint fla
     return FALSE;
 }
 
+/* Its leases end when the kernel has closed QEMU's files, for the other hosts when the lock
+ * daemon has freed them in the store. */
+static gboolean
+virCallSeeFree(virDomainLock *dom, const virDomainLockStatus *status, GError **error)
+{
+    return virFreedAwait(dom->config, status, g_get_monotonic_time() + CALL_FREE_USEC, error);
+}
+
 /* The folder is held while QEMU is killed, so that nobody starts or attaches in between. */
 static gboolean
 virCallDestroyOrphan(virDomainLock *dom, guint flags, GError **error)
@@ -366,6 +377,8 @@ virCallDestroyOrphan(virDomainLock *dom, guint flags, GError **error)
     g_autoptr(virDomainLockRuntime) runtime =
         virDomainLockRuntimeAdopt(runDir, dom->uuid, error);
     g_autoptr(virDomainLockStatus) status = NULL;
+    g_autoptr(GError) why = NULL;
+    gboolean ok;
 
     if (!runtime)
         return FALSE;
@@ -373,8 +386,12 @@ virCallDestroyOrphan(virDomainLock *dom, guint flags, GError **error)
     if (!status || !virCallMayFlush(dom, status, flags, error) ||
         !virCallKillQemu(dom, status, flags, error))
         return FALSE;
-    virCallRecordEnd(dom, status);
-    return virDomainLockRuntimeRemove(runtime, error);
+    ok = virCallSeeFree(dom, status, &why);
+    virCallRecordEnd(dom, status, ok ? NULL : why->message);
+    ok = virDomainLockRuntimeRemove(runtime, ok ? error : NULL) && ok;
+    if (why)
+        g_propagate_error(error, g_steal_pointer(&why));
+    return ok;
 }
 
 /* A supervisor that hangs or is stopped must not keep a guest alive: QEMU is ended over its
@@ -386,7 +403,8 @@ virCallDestroyOverHead(virDomainLock *dom, guint flags, GError **error)
     g_autoptr(virDomainLockStatus) status = virDomainLockStatusLoad(dir, error);
 
     return status && virCallMayFlush(dom, status, flags, error) &&
-           virCallKillQemu(dom, status, flags, error);
+           virCallKillQemu(dom, status, flags, error) &&
+           virCallSeeFree(dom, status, error);
 }
 
 gboolean

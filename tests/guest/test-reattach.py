@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-reattach.py: a guest whose supervisor was killed is taken up by another one, or refused
 in words that help. What is held is asked of the store, from another host.
+
+Seen failing: with a destroy that does not wait until the leases are free (virFreedAwait), it ends
+while the lock daemon stands still, and the disk is held.
 """
 
 import json
@@ -12,7 +15,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Tap, alive, requires, wait_until  # noqa: E402
+from lab import Lab, Tap, alive, requires, strike, wait_until  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
 tap = Tap()
@@ -93,6 +96,24 @@ def idle(lab):
     shown = guest.show()
     tap.ok(shown["reason"] == "destroyed" and shown.get("exit_status") is None,
            "how QEMU, which was not our child, exited is not invented", shown)
+
+
+def destroyed(lab):
+    # given an orphan, and a lock daemon that stands still, so that it frees nothing
+    guest = Guest(lab, "orphan")
+    guest.orphan()
+    daemon = guest.alpha.daemon.pid
+    strike(daemon, "STOP")
+    # when it is destroyed
+    destroy = guest.alpha.popen("destroy", "orphan")
+    gone = wait_until(10, lambda: not alive(guest.qemu))
+    early = wait_until(0.3, lambda: destroy.poll() is not None)
+    os.kill(daemon, signal.SIGCONT)
+    _, errors = destroy.communicate(timeout=60)
+    # then the command ends when its leases are free for others, and not before
+    tap.ok(gone and not early and destroy.returncode == 0 and not guest.owners(),
+           "destroy of a guest without supervisor ends when its disk is free", gone, early,
+           destroy.returncode, errors, guest.owners())
 
 
 def ended(lab):
@@ -188,7 +209,7 @@ def main():
     with Lab("reattach") as lab:
         lab.store()
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
-        for case in (idle, ended, hangs, concurrent, deadline, foreground):
+        for case in (idle, destroyed, ended, hangs, concurrent, deadline, foreground):
             try:
                 case(lab)
             except (AssertionError, OSError, ValueError, KeyError,
