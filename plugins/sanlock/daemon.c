@@ -19,6 +19,8 @@
 
 #define SOCKET_TIMEOUT_SEC 3
 #define DEFAULT_RUN_DIR "/run/sanlock"
+/* libwdmd's, which takes no other; sanlock connects to it when it joins a lockspace, not before */
+#define WDMD_SOCKET "/run/wdmd/wdmd.sock"
 
 #define MESSAGE_MAGIC 0x04282010
 #define MESSAGE_PROTO 1
@@ -242,6 +244,16 @@ virSanlockDaemonNext(int fd, virSanlockStateMessage *state)
     return g_steal_pointer(&words);
 }
 
+static gboolean
+virSanlockDaemonWdmdListens(void)
+{
+    struct sockaddr_un addr;
+    g_auto(virFd) fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return fd < 0 || !virUnixAddress(WDMD_SOCKET, &addr, NULL) ||
+           connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EACCES;
+}
+
 gboolean
 virSanlockDaemonReadState(virSanlockDaemonState *state, GError **error)
 {
@@ -262,6 +274,7 @@ virSanlockDaemonReadState(virSanlockDaemonState *state, GError **error)
     g_strlcpy(state->hostName, hostName ? hostName : "", sizeof(state->hostName));
     g_strlcpy(state->version, version ? version : "?", sizeof(state->version));
     state->useWatchdog = wordNumber(words, "use_watchdog") != 0;
+    state->wdmdListens = virSanlockDaemonWdmdListens();
     state->monotimeSec = wordNumber(words, "monotime");
     state->maxWorkerThreads = wordNumber(words, "max_worker_threads");
     return TRUE;

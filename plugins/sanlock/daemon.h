@@ -32,6 +32,7 @@ typedef struct _virSanlockDaemonState {
     char hostName[64];
     char version[32];
     gboolean useWatchdog;
+    gboolean wdmdListens; /* or whoever asked may not know */
     gint64 monotimeSec;
     guint maxWorkerThreads;
 } virSanlockDaemonState;

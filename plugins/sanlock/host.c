@@ -211,8 +211,9 @@ virSanlockMembershipCheckWatchdog(const virSanlockMembership *membership, GError
         g_set_error(
             error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
             "the sanlock daemon runs without watchdog (-w 0): a host that hangs with its "
-            "guests would not be reset. Set up wdmd, or set [sanlock] watchdog = "
-            "unsafe-none if you accept that");
+            "guests would not be reset. Set up wdmd and run sanlock without -w 0 (Debian: "
+            "in /etc/default/sanlock), or set [sanlock] watchdog = unsafe-none if you "
+            "accept that");
         return FALSE;
     }
     if (membership->daemon.useWatchdog &&

@@ -171,9 +171,14 @@ virSanlockDiagnoseWatchdog(const virSanlockConfig *config,
         virSanlockFindingAdd(
             findings,
             config->watchdogRequired ? VIR_LOCK_FINDING_ERROR : VIR_LOCK_FINDING_WARNING,
-            "watchdog", "set up wdmd and run sanlock without -w 0",
+            "watchdog",
+            "set up wdmd and run sanlock without -w 0 (Debian: in /etc/default/sanlock)",
             "the sanlock daemon uses no watchdog: a host that hangs together with "
             "its guests is not reset, and may write after its leases were taken");
+    else if (!state->wdmdListens)
+        virSanlockFindingAdd(findings, VIR_LOCK_FINDING_ERROR, "watchdog",
+                             "start wdmd.service; it needs a watchdog device",
+                             "wdmd does not run, and without it sanlock joins nothing");
     else if (roster && roster->geometry.ioTimeoutSec < MIN_WATCHDOG_IO_TIMEOUT)
         virSanlockFindingAdd(findings, VIR_LOCK_FINDING_ERROR, "watchdog",
                              "create the store with io_timeout 2 or more",
