@@ -121,6 +121,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/migrate/migrate_channel.c \
 	%D%/migrate/migrate_channel.h \
 	%D%/migrate/migrate_check.c \
+	%D%/migrate/migrate_connect.c \
 	%D%/migrate/migrate_go_on.c \
 	%D%/migrate/migrate_in.c \
 	%D%/migrate/migrate_out.c \

@@ -33,6 +33,8 @@ typedef struct _virMigrateOut {
 
     gboolean asked;     /* the other side knows of the guest */
     gboolean streaming; /* QEMU was told to migrate */
+    char *uri;          /* where its memory is to go, until it does; or NULL */
+    int connection;     /* a copy of QEMU's, as long; -1: none */
     guint64 serial;     /* of QEMU's events before that */
     gboolean stopped;   /* the guest, by us */
     gboolean postcopy;  /* the rest of its memory is to follow */
@@ -162,6 +164,10 @@ gboolean virMigrateStreamSetUp(virDomainLockObj *obj, const virMigrateParams *pa
 void virMigrateStreamTearDown(virDomainLockObj *obj);
 gboolean virMigrateStreamQuery(virDomainLockObj *obj, virMigrateProgress *progress,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The same, and QEMU has to answer by @deadlineUsec. */
+gboolean virMigrateStreamQueryBy(virDomainLockObj *obj, gint64 deadlineUsec,
+                                 virMigrateProgress *progress,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** QEMU's run state, "postmigrate" for instance; g_free. A migration that says "completed" is
  * "finish-migrate" for a moment longer, in which QEMU refuses cont: that moment is waited for. */
 char *virMigrateStreamGetRunState(virDomainLockObj *obj,

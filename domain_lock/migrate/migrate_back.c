@@ -61,6 +61,8 @@ virMigrateOutGoBack(virMigrateOut *out)
     g_autoptr(GError) why = NULL;
 
     virDomainLockJobAlone(obj);
+    if (out->streaming)
+        virMigrateOutCut(out);
     if (out->streaming && !virMigrateOutGoOn(obj, OUT_REACH_USEC, &why))
         virMigrateOutShowStuck(obj, why);
     g_clear_error(&why);

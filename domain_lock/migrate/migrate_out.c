@@ -30,6 +30,8 @@
 #define OUT_POLL_USEC (G_USEC_PER_SEC / 2)
 /* Connecting, and TLS's handshake. */
 #define OUT_CONNECT_USEC (30 * G_USEC_PER_SEC)
+/* The same where QEMU, and so the guest, may stand still meanwhile. */
+#define OUT_CONNECT_HELD_USEC (5 * G_USEC_PER_SEC)
 /* Whoever is the cause of a stream that broke says so at once. */
 #define OUT_WHY_USEC (2 * G_USEC_PER_SEC)
 
@@ -41,6 +43,7 @@ virMigrateOutNew(virDomainLockObj *obj, virMigrateChannel *channel, const char *
     out->obj = obj;
     out->channel = channel;
     out->host = g_strdup(host);
+    out->connection = -1;
     return out;
 }
 
@@ -51,6 +54,7 @@ virMigrateOutFree(virMigrateOut *out)
         return;
     if (out->channel && !out->asked)
         (void)virMigrateOutSayCancel(out);
+    virMigrateOutConnected(out);
     virMigrateChannelFree(out->channel);
     g_free(out->host);
     g_free(out);
@@ -152,17 +156,48 @@ virOutAsk(virMigrateOut *out, GError **error)
 
 /* --- migrate:3 ---------------------------------------------------------------------- */
 
+/* What broke the stream: perhaps the other side knows, or it is the channel, or a disk here. */
+static void
+virOutExplain(virMigrateOut *out, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + OUT_WHY_USEC;
+    virDomainLockReason reason;
+    virDomainLockState state = virDomainLockObjGetStateAndReason(out->obj, &reason);
+    g_autoptr(GError) why = NULL;
+    JsonObject *message;
+    char *text;
+
+    if (state == VIR_DOMAIN_LOCK_STATE_PAUSED && reason == VIR_DOMAIN_LOCK_REASON_IO_ERROR)
+        g_prefix_error(error, "it is paused, because its storage failed here (io-error): ");
+    while ((message = virMigrateChannelReceive(
+                out->channel, deadline, virDomainLockJobCancellable(out->obj), &why)))
+        json_object_unref(message);
+    if (!virMigrateChannelPeerFailed(out->channel) &&
+        (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT) ||
+         g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED)))
+        return;
+    text = g_strdup_printf("%s; %s", (*error)->message, why->message);
+    g_free((*error)->message);
+    (*error)->message = text;
+}
+
 static gboolean
 virOutBegin(virMigrateOut *out, JsonObject *reserved, GError **error)
 {
     virDomainLockObj *obj = out->obj;
     g_autoptr(JsonObject) args = json_object_new();
     g_autoptr(JsonNode) answer = NULL;
+    g_autofree char *uri = NULL;
 
     if (!virMigrateStreamSetUp(obj, &out->params,
                                virDomainLockJsonString(reserved, "key"), FALSE, error))
         return FALSE;
-    json_object_set_string_member(args, "uri", virDomainLockJsonString(reserved, "uri"));
+    uri = virMigrateOutConnect(out, virDomainLockJsonString(reserved, "uri"), error);
+    if (!uri) {
+        virOutExplain(out, error);
+        return FALSE;
+    }
+    json_object_set_string_member(args, "uri", uri);
     virDomainLockObjSetPauseReason(obj, VIR_DOMAIN_LOCK_REASON_MIGRATING);
     out->streaming = TRUE;
     out->serial = obj->guest->ops->eventSerial(obj->guest);
@@ -228,29 +263,20 @@ virOutHasFailed(const virMigrateProgress *progress, GError **error)
     return TRUE;
 }
 
-/* What broke the stream: perhaps the other side knows, or it is the channel, or a disk here. */
-static void
-virOutExplain(virMigrateOut *out, GError **error)
+static gboolean
+virOutQuery(virMigrateOut *out, virMigrateProgress *progress, GError **error)
 {
-    gint64 deadline = g_get_monotonic_time() + OUT_WHY_USEC;
-    virDomainLockReason reason;
-    virDomainLockState state = virDomainLockObjGetStateAndReason(out->obj, &reason);
-    g_autoptr(GError) why = NULL;
-    JsonObject *message;
-    char *text;
+    gint64 deadline = g_get_monotonic_time() + OUT_CONNECT_HELD_USEC;
 
-    if (state == VIR_DOMAIN_LOCK_STATE_PAUSED && reason == VIR_DOMAIN_LOCK_REASON_IO_ERROR)
-        g_prefix_error(error, "it is paused, because its storage failed here (io-error): ");
-    while ((message = virMigrateChannelReceive(
-                out->channel, deadline, virDomainLockJobCancellable(out->obj), &why)))
-        json_object_unref(message);
-    if (!virMigrateChannelPeerFailed(out->channel) &&
-        (g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT) ||
-         g_error_matches(why, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CANCELLED)))
-        return;
-    text = g_strdup_printf("%s; %s", (*error)->message, why->message);
-    g_free((*error)->message);
-    (*error)->message = text;
+    if (!out->uri)
+        return virMigrateStreamQuery(out->obj, progress, error);
+    if (!virMigrateStreamQueryBy(out->obj, deadline, progress, error)) {
+        g_prefix_error(error, "the connection for its memory did not come about: ");
+        return FALSE;
+    }
+    if (!g_str_equal(progress->status, "setup"))
+        virMigrateOutConnected(out);
+    return TRUE;
 }
 
 /* Whoever answers there may never say anything. */
@@ -284,7 +310,7 @@ virOutStream(virMigrateOut *out, GError **error)
         /* in the downtime: what QEMU has said already it need not be asked */
         if (virMigrateStreamHasBeen(obj, "completed", out->serial))
             return TRUE;
-        if (!virMigrateStreamQuery(obj, &progress, error))
+        if (!virOutQuery(out, &progress, error))
             return FALSE;
         if (g_str_equal(progress.status, "completed") ||
             ((out->params.flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) && progress.passes > 1))

@@ -14,6 +14,18 @@ gboolean virMigrateOutCheck(virMigrateOut *out, GError **error) G_GNUC_WARN_UNUS
 gboolean virMigrateOutCheckRequest(virMigrateOut *out,
                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* --- migrate_connect.c --- */
+
+/** Connects to @uri, where the destination listens, or leaves that to QEMU: the URI for QEMU's
+ * "migrate"; g_free. */
+char *virMigrateOutConnect(virMigrateOut *out, const char *uri,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** The other side has shown that it knows the key: from now on QEMU can end the stream. */
+void virMigrateOutConnected(virMigrateOut *out);
+/** Ends a connection on which nothing has come yet; QEMU's migration fails then. Nothing if
+ * it is connected. */
+void virMigrateOutCut(virMigrateOut *out);
+
 /* --- migrate_go_on.c: of a guest that nobody else may run --- */
 
 /** Ends QEMU's stream; the guest stands still afterwards. QEMU has until @untilUsec to answer. */

@@ -120,11 +120,10 @@ virMigrateStreamTearDown(virDomainLockObj *obj)
 /* --- what QEMU says ----------------------------------------------------------------- */
 
 static JsonNode *
-virStreamAsk(virDomainLockObj *obj, GError **error)
+virStreamAsk(virDomainLockObj *obj, gint64 deadlineUsec, GError **error)
 {
-    g_autoptr(JsonNode) answer = obj->guest->ops->command(
-        obj->guest, "query-migrate", NULL, g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC,
-        error);
+    g_autoptr(JsonNode) answer =
+        obj->guest->ops->command(obj->guest, "query-migrate", NULL, deadlineUsec, error);
 
     if (!answer || JSON_NODE_HOLDS_OBJECT(answer))
         return g_steal_pointer(&answer);
@@ -134,9 +133,10 @@ virStreamAsk(virDomainLockObj *obj, GError **error)
 }
 
 gboolean
-virMigrateStreamQuery(virDomainLockObj *obj, virMigrateProgress *progress, GError **error)
+virMigrateStreamQueryBy(virDomainLockObj *obj, gint64 deadlineUsec,
+                        virMigrateProgress *progress, GError **error)
 {
-    g_autoptr(JsonNode) answer = virStreamAsk(obj, error);
+    g_autoptr(JsonNode) answer = virStreamAsk(obj, deadlineUsec, error);
     JsonObject *object = answer ? json_node_get_object(answer) : NULL;
     JsonObject *ram = virDomainLockJsonObject(object, "ram");
     const char *status = virDomainLockJsonString(object, "status");
@@ -148,6 +148,13 @@ virMigrateStreamQuery(virDomainLockObj *obj, virMigrateProgress *progress, GErro
     progress->passes = virDomainLockJsonInt(ram, "dirty-sync-count", 0);
     progress->failure = g_strdup(virDomainLockJsonString(object, "error-desc"));
     return object != NULL;
+}
+
+gboolean
+virMigrateStreamQuery(virDomainLockObj *obj, virMigrateProgress *progress, GError **error)
+{
+    return virMigrateStreamQueryBy(obj, g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC,
+                                   progress, error);
 }
 
 void
@@ -170,7 +177,8 @@ virStreamUri(const char *host, const char *port)
 static char *
 virStreamFindPort(virDomainLockObj *obj, GError **error)
 {
-    g_autoptr(JsonNode) answer = virStreamAsk(obj, error);
+    g_autoptr(JsonNode) answer =
+        virStreamAsk(obj, g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
     JsonObject *object = answer ? json_node_get_object(answer) : NULL;
     JsonArray *addresses = virDomainLockJsonArray(object, "socket-address");
     JsonNode *first = addresses && json_array_get_length(addresses) > 0

@@ -19,6 +19,8 @@ gboolean virMigrateTlsAdd(virDomainLockObj *obj, const char *key, gboolean incom
 void virMigrateTlsForget(virDomainLockObj *obj);
 /** The same, and QEMU's object goes too. */
 void virMigrateTlsRemove(virDomainLockObj *obj);
+/** Ends QEMU's connections to @where, "host:port" or "[host]:port"; 0 or errno (ENOENT: none). */
+int virMigratePortCut(virDomainLockObj *obj, const char *where);
 /**
  * virMigratePortGuard: who connects to TCP @port of QEMU and says nothing does not hold it
  * up, or where several connections are expected (@parallel) for a second at most.

@@ -113,10 +113,15 @@ def small_buffers(listener, size=1):
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
+def parent(pid):
+    with open("/proc/%d/stat" % pid) as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
 def shrink(pids, port, size=1):
     """The send buffer of the connection that one of the processes has from this port of its own,
-    so that it does not run ahead of who reads from it."""
-    for pid in pids:
+    or its supervisor, which gives it that; so that it does not run ahead of who reads from it."""
+    for pid in list(pids) + [parent(pid) for pid in pids]:
         pidfd = libc.syscall(SYS_PIDFD_OPEN, pid, 0)
         for entry in os.listdir("/proc/%d/fd" % pid):
             fd = libc.syscall(SYS_PIDFD_GETFD, pidfd, int(entry), 0)

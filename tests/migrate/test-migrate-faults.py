@@ -10,7 +10,9 @@ half-way through the guest's memory (I5, I6, I7, I9); or the operator changes hi
     channel-cut        the remote shell is killed
     channel-stall      it stands still for a moment; channel-hang: for longer than anybody waits
     stream-cut         the connection between the QEMUs breaks
-    stream-stall       nothing passes there for a moment; stream-hang: until it is cancelled
+    stream-stall       nothing passes there for a moment; stream-hang: until it is cancelled, and
+                       the guest goes on meanwhile; stream-hang-parallel: QEMU makes several
+                       connections itself, and nobody cancels
     storage-fails      each access to the image ends with EIO; storage-hangs: none ends; on the host
                        that stands at the step, from there on and until the command has ended
     storage-fails-writes  each write does, and reading works
@@ -29,9 +31,6 @@ that happens and everybody goes on, then
 The guest is a command line with locking=off, so that nothing but leases keeps anybody out, and
 with werror=stop, so that it is paused where its storage fails.
 
-Not tried: a memory stream that stands still before its TLS handshake is over. QEMU 7.2 waits for
-it in its main loop, and does not answer any more (NEWS.md, known limits).
-
 test-migrate-faults-all.py runs every cell; this one a subset. With arguments it runs those cells
 only: test-migrate-faults.py channel-cut@migrate:4 ...
 
@@ -39,7 +38,9 @@ Seen failing: with a source that takes its guest back without asking for the bri
 (virLockManagerTakeBack), both write after channel-cut@incoming:11. With a destination that gives up
 when QEMU refuses to let the guest run (virIncomingCont), its memory is lost after
 storage-fails@incoming:11. With the words of QEMU as the only reason for a stream that broke
-(virOutExplain), the command does not name the channel after channel-cut@migrate:3.
+(virOutExplain), the command does not name the channel after channel-cut@migrate:3. With a
+connection that blocks (virMigrateOutConnect) QEMU hangs in stream-hang@migrate:3; with one that is
+not cut (virMigrateOutCut) the guest stands still after that and stream-hang-parallel@migrate:3.
 """
 
 import contextlib
@@ -70,6 +71,7 @@ HALF_BYTES = 100000
 # What is on its way between the QEMUs: less than the other half (730 kB in all), and enough for
 # TCP, which stands still for seconds at a time with the smallest ones.
 BUFFER = 65536
+PARALLEL = ("--connections", "2")
 MOMENT_SEC = 2 if ALL else 1
 # Where the destination has taken the guest over, or will, unless its memory is incomplete.
 LATE = ("migrate:5", "migrate:6", "incoming:10", "incoming:11", "settle:1", "settle:2")
@@ -79,6 +81,7 @@ COMMAND_SEC = 240
 SUBSET = [
     "cancel@half", "cancel@migrate:4",
     "channel-cut@migrate:3", "channel-cut@incoming:11", "stream-cut@half", "stream-stall@half",
+    "stream-hang@migrate:3",
     "storage-fails@half", "storage-fails@incoming:6", "storage-fails@incoming:11",
     "daemon-stall@migrate:4",
 ]
@@ -237,7 +240,8 @@ class Cell:
                              HALF_BYTES if self.place == HALF else None)
         if self.place in IN:
             self.target = self.rsh.steps_of(self.beta)
-        self.move = self.alpha.popen("migrate", self.name, "beta", "--rsh", self.lab.file("line"))
+        self.move = self.alpha.popen("migrate", self.name, "beta", "--rsh", self.lab.file("line"),
+                                     *(PARALLEL if "parallel" in self.kind else ()))
         if self.place in OUT:
             self.source.until(self.place)
             return
@@ -355,9 +359,13 @@ class Cell:
     def do_stream_hang(self):
         self.stream.mode = "hang"
         self.let_go()
-        time.sleep(MOMENT_SEC)
+        self.ok(self.goes_on() and self.move.poll() is None, "it goes on meanwhile", *self.words())
         done = self.alpha.leasehold("migrate", self.name, "--cancel")
         self.aside = "status %d: %s" % (done.returncode, done.stderr)
+
+    def do_stream_hang_parallel(self):
+        self.stream.mode = "hang"
+        self.let_go()
 
     def do_storage_fails(self):
         set_storage(self.lab, self.here, "fail")
@@ -490,7 +498,8 @@ class Cell:
         if self.place in LATE + ("incoming:9", "migrate:4") and self.kind != "cancel" or \
                 self.place in ("migrate:1", "incoming:9"):
             return None
-        return "alpha" if self.kind in ("cancel", "channel-cut", "stream-cut") else None
+        return "alpha" if self.kind in ("cancel", "channel-cut", "stream-cut") or \
+            self.kind.startswith("stream-hang") else None
 
     def moves_again(self, host):
         there = self.alpha if host is self.beta else self.beta
@@ -549,7 +558,8 @@ def all_cells():
     found = [("cancel", everywhere), ("cancel-late", [HALF]), ("cancel-there", there),
              ("destroy-there", there), ("channel-cut", everywhere),
              ("channel-stall", everywhere), ("channel-hang", OUT[1:5] + [HALF] + IN[7:11]),
-             ("stream-cut", everywhere), ("stream-stall", streams), ("stream-hang", [HALF])]
+             ("stream-cut", everywhere), ("stream-stall", streams), ("stream-hang", ["migrate:3", HALF, "incoming:8"]),
+             ("stream-hang-parallel", ["migrate:3", "incoming:8"])]
     for away in ("", "-away"):
         found += [("storage-fails" + away, everywhere), ("storage-fails-writes" + away, writes),
                   ("storage-hangs" + away, everywhere), ("storage-stalls" + away, everywhere),
