@@ -11,6 +11,7 @@
 #include "domain_lock/object.h"
 #include "domain_lock/undo.h"
 #include "migrate_channel.h"
+#include "migrate_storage.h"
 
 /** virMigrateParams: how the memory is sent. */
 typedef struct _virMigrateParams {
@@ -93,6 +94,7 @@ typedef struct _virMigrateIn {
     virMigrateParams params;
 
     virUndo *undo; /* between the two halves */
+    virMigrateStorage *storage; /* watched, from before its memory comes */
     guint16 port;         /* where the memory arrives; 0: not open, or closed again */
     guint64 listenSerial; /* of QEMU's events, before it listened */
     char *cookie;  /* the source's word; NULL: not yet */

@@ -69,6 +69,7 @@ virMigrateInFree(virMigrateIn *in)
         return;
     virMigrateChannelFree(in->channel);
     virUndoFree(in->undo);
+    virMigrateStorageUnwatch(in->storage);
     g_free(in->cookie);
     g_free(in->refused);
     g_free(in->host);
@@ -154,6 +155,18 @@ virIncomingAddress(virIncoming *incoming, GError **error)
     return NULL;
 }
 
+/* Storage that hangs already is no place to bring a guest to. */
+static gboolean
+virIncomingWatchStorage(virIncoming *incoming, GError **error)
+{
+    virMigrateIn *in = incoming->in;
+
+    in->storage =
+        virMigrateStorageWatch(virDomainDefGetResources(incoming->start.obj->def), error);
+    return in->storage && virMigrateStorageAwait(in->storage,
+                                                 incoming->start.wait->cancellable, error);
+}
+
 static gboolean
 virIncomingListen(virIncoming *incoming, GError **error)
 {
@@ -165,7 +178,8 @@ virIncomingListen(virIncoming *incoming, GError **error)
     g_autoptr(JsonObject) reserved = NULL;
     int rc;
 
-    if (!key || !virMigrateStreamSetUp(obj, &in->params, key, TRUE, error))
+    if (!key || !virIncomingWatchStorage(incoming, error) ||
+        !virMigrateStreamSetUp(obj, &in->params, key, TRUE, error))
         return FALSE;
     in->listenSerial = obj->guest->ops->eventSerial(obj->guest);
     uri = virMigrateStreamListen(obj, address, error);
@@ -251,7 +265,7 @@ virIncomingAwaitWord(virIncoming *incoming, GError **error)
 {
     virMigrateIn *in = incoming->in;
 
-    while (!in->cookie) {
+    for (;;) {
         g_autoptr(JsonObject) message = virIncomingHear(incoming, error);
         const char *type = message ? virMigrateMessageType(message) : "";
 
@@ -264,10 +278,13 @@ virIncomingAwaitWord(virIncoming *incoming, GError **error)
                         "host '%s' keeps the guest", in->host);
             return FALSE;
         }
-        if (g_str_equal(type, "word") && !virIncomingTakeWord(in, message, error))
+        if (g_str_equal(type, "word")) {
+            virMigrateStorageAsk(in->storage);
+            return virIncomingTakeWord(in, message, error);
+        }
+        if (!virMigrateStorageCheck(in->storage, error))
             return FALSE;
     }
-    return TRUE;
 }
 
 static gboolean
@@ -383,8 +400,10 @@ virIncomingTakeOver(virIncoming *incoming, GError **error)
                         .deadlineUsec = g_get_monotonic_time() + IN_TAKE_USEC,
                         .cancellable = incoming->start.wait->cancellable};
 
-    /* the last moment at which a QEMU that died costs nobody the guest's memory */
-    return virIncomingCheckAlive(incoming, error) &&
+    /* the last moment at which a QEMU that died, or storage that hangs, costs nobody the guest's
+     * memory */
+    return virMigrateStorageAwait(incoming->in->storage, wait.cancellable, error) &&
+           virIncomingCheckAlive(incoming, error) &&
            virLockManagerCompleteMigrateIn(incoming->start.obj->man, incoming->in->cookie,
                                            0, &wait, error);
 }
@@ -511,6 +530,7 @@ virDomainLockIncomingReceive(virDomainLockObj *obj, virMigrateIn *in,
     if (!virIncomingRun(&incoming, receiveSteps, G_N_ELEMENTS(receiveSteps), error))
         return FALSE;
     virUndoForget(in->undo);
+    g_clear_pointer(&in->storage, virMigrateStorageUnwatch);
     virIncomingArrived(obj, in->run);
     if (in->refused) {
         virDomainLockObjSetState(obj, VIR_DOMAIN_LOCK_STATE_PAUSED,

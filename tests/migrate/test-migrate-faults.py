@@ -41,6 +41,8 @@ storage-fails@incoming:11. With the words of QEMU as the only reason for a strea
 (virOutExplain), the command does not name the channel after channel-cut@migrate:3. With a
 connection that blocks (virMigrateOutConnect) QEMU hangs in stream-hang@migrate:3; with one that is
 not cut (virMigrateOutCut) the guest stands still after that and stream-hang-parallel@migrate:3.
+With a destination that does not look at its storage once more when it has the word
+(virMigrateStorageAsk), the guest's memory is lost after storage-hangs-away@migrate:4.
 """
 
 import contextlib
@@ -83,6 +85,7 @@ SUBSET = [
     "channel-cut@migrate:3", "channel-cut@incoming:11", "stream-cut@half", "stream-stall@half",
     "stream-hang@migrate:3",
     "storage-fails@half", "storage-fails@incoming:6", "storage-fails@incoming:11",
+    "storage-hangs-away@migrate:4",
     "daemon-stall@migrate:4",
 ]
 
@@ -470,9 +473,11 @@ class Cell:
         return self.kind == "destroy-there" and self.place in LATE[3:]
 
     def starts_anew(self):
-        """It was handed over, and there its storage gave no answer for as long as is waited."""
+        """It was handed over, and there its storage gave no answer after that, for as long as is
+        waited."""
         self.ok(self.is_destroyed() or
-                self.kind == "storage-hangs" and self.here is self.beta and self.explains(),
+                self.kind == "storage-hangs" and self.here is self.beta and
+                self.place in LATE and self.explains(),
                 "its memory is lost for a good reason", *self.words())
         print("# %s -> lost; %s" % (self.where, self.said), flush=True)
         self.ok(wait_until(30, lambda: not self.alpha.qemu_pids() and not self.beta.qemu_pids() and
@@ -495,6 +500,8 @@ class Cell:
                 self.place in LATE and self.kind == "cancel" or \
                 self.place in LATE[1:] and self.kind == "channel-cut":
             return "beta"
+        if self.kind == "storage-hangs" and self.here is self.beta and self.place not in LATE:
+            return "alpha"
         if self.place in LATE + ("incoming:9", "migrate:4") and self.kind != "cancel" or \
                 self.place in ("migrate:1", "incoming:9"):
             return None
