@@ -118,29 +118,14 @@ forkSafePrepare(const virSpawnOptions *options, pid_t parent)
     return rc;
 }
 
-/* Before anything else is set up, while the child has hardly touched a page: this fork is
- * cheap, one of the running program is not. _Fork runs no handlers: they are no business of a
- * child that only executes. */
-static int
-forkSafeDetach(void)
-{
-    pid_t pid = _Fork();
-
-    if (pid > 0)
-        _exit(0);
-    return pid < 0 ? errno : 0;
-}
-
 /* @errnoFd: write end of the CLOEXEC pipe */
 static G_GNUC_NORETURN void
-forkSafeChild(const virSpawnOptions *options, pid_t parent, int errnoFd)
+forkSafeExec(const virSpawnOptions *options, pid_t parent, int errnoFd)
 {
     int keep[VIR_SPAWN_MAX_KEEP + 1];
     gsize n = 0;
-    int rc = options->flags & VIR_SPAWN_DETACHED ? forkSafeDetach() : 0;
+    int rc = forkSafePrepare(options, parent);
 
-    if (rc == 0)
-        rc = forkSafePrepare(options, parent);
     for (; n < options->nKeepFds; n++)
         keep[n] = options->keepFds[n];
     keep[n++] = errnoFd;
@@ -157,6 +142,27 @@ forkSafeChild(const virSpawnOptions *options, pid_t parent, int errnoFd)
     }
     (void)virFdWriteFull(errnoFd, &rc, sizeof(rc));
     _exit(CHILD_FAILED);
+}
+
+/* A detached one is the child of this process, which has nothing else to do. So it is forked
+ * with the same memory: copying that once more is a good part of a start. This process stands
+ * still until its child has executed the program or has ended, which also is why neither may
+ * return from here. */
+static G_GNUC_NORETURN void
+forkSafeChild(const virSpawnOptions *options, pid_t parent, int errnoFd)
+{
+    if (options->flags & VIR_SPAWN_DETACHED) {
+        pid_t pid = vfork();
+
+        if (pid != 0) {
+            int rc = pid < 0 ? errno : 0;
+
+            if (rc != 0)
+                (void)virFdWriteFull(errnoFd, &rc, sizeof(rc));
+            _exit(rc == 0 ? 0 : CHILD_FAILED);
+        }
+    }
+    forkSafeExec(options, parent, errnoFd);
 }
 
 int
