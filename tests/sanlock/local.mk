@@ -23,6 +23,7 @@ sanlock_tests = \
 	%D%/test-sanlock-4k.sh \
 	%D%/test-sanlock-bridges.sh \
 	%D%/test-sanlock-create.sh \
+	%D%/test-sanlock-device.sh \
 	%D%/test-sanlock-exec.sh \
 	%D%/test-sanlock-faults.sh \
 	%D%/test-sanlock-gc.sh \
