@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include "plugins/sanlock/libsanlock.h"
+#include "plugins/sanlock/parallel.h"
 
 typedef enum {
     OPERATION_ACQUIRE,
@@ -23,6 +24,7 @@ typedef struct {
     int n;
     struct sanlk_resource *resources[VIR_SANLOCK_BATCH];
     struct sanlk_options options;
+    virSanlockLeaseSet *ahead;
     /* answers */
     int rv;
     char *state;
@@ -35,6 +37,7 @@ virSanlockRequestClear(gpointer data)
 
     for (int i = 0; i < request->n; i++)
         g_free(request->resources[i]);
+    g_clear_pointer(&request->ahead, virSanlockLeaseSetUnref);
     free(request->state);
 }
 
@@ -59,6 +62,22 @@ virSanlockRequestNew(virSanlockOperation operation, pid_t pid,
     return request;
 }
 
+/* While the daemon takes some leases there is time to look at those that were taken. */
+static int
+virSanlockRequestAcquire(virSanlockRequest *r)
+{
+    virSanlockAside look;
+    int rv;
+
+    if (r->ahead)
+        virSanlockAsideStart(&look, virSanlockLeaseSetReadAhead, r->ahead);
+    rv = sanlock_acquire(-1, r->pid, SANLK_ACQUIRE_OWNER_NOWAIT, r->n, r->resources,
+                         &r->options);
+    if (r->ahead)
+        (void)virSanlockAsideEnd(&look, NULL);
+    return rv;
+}
+
 static gboolean
 virSanlockRequestJob(gpointer data, GError **error)
 {
@@ -67,8 +86,7 @@ virSanlockRequestJob(gpointer data, GError **error)
 
     switch (r->operation) {
     case OPERATION_ACQUIRE:
-        r->rv = sanlock_acquire(-1, r->pid, SANLK_ACQUIRE_OWNER_NOWAIT, r->n,
-                                r->resources, &r->options);
+        r->rv = virSanlockRequestAcquire(r);
         break;
     case OPERATION_RELEASE:
         r->rv = sanlock_release(-1, r->pid, 0, r->n, r->resources);
@@ -110,6 +128,7 @@ virSanlockClientAcquire(pid_t pid, const char *ownerName, const virSanlockBatch 
 
     g_strlcpy(request->options.owner_name, ownerName,
               sizeof(request->options.owner_name));
+    request->ahead = batch->ahead ? g_atomic_rc_box_acquire(batch->ahead) : NULL;
     return virSanlockRequestRun(request, "taking leases", VIR_SANLOCK_CALL_CHANGES,
                                 bounds, rv, error);
 }

@@ -22,6 +22,7 @@ typedef struct _virSanlockBatch {
     virSanlockPart part;
     gsize n;
     gsize index[VIR_SANLOCK_BATCH];
+    virSanlockLeaseSet *ahead; /* Acquire: the set, to be read ahead meanwhile; or NULL */
 } virSanlockBatch;
 
 /** Takes all of the batch or none, for process @pid; never waits for another host. */

@@ -141,6 +141,7 @@ virSanlockLeaseSetFind(virSanlockLeaseSet *set, virSanlockStore *store, GError *
         set->leases[i].slot =
             virSanlockIndexFind(index, &store->geometry, set->leases[i].name);
         set->leases[i].moved = FALSE;
+        set->leases[i].bridgeDue = set->leases[i].bridgeIsThere = FALSE;
     }
     return TRUE;
 }
@@ -344,13 +345,16 @@ virSanlockVerifyGeneration(virSanlockVerify *verify)
     return TRUE;
 }
 
+/* Once it was seen it need not be seen again: who takes it later finds the lease taken. */
 static gboolean
-virSanlockVerifyBridge(virSanlockVerify *verify, virSanlockLease *lease, GError **error)
+virSanlockLeaseReadBridge(virSanlockLease *lease, virSanlockStore *store, GError **error)
 {
     virSanlockLeaderVerdict verdict;
 
+    if (lease->bridgeIsThere)
+        return TRUE;
     if (!virSanlockStoreReadLeader(
-            verify->store, virSanlockBridgeOffset(&verify->store->geometry, lease->slot),
+            store, virSanlockBridgeOffset(&store->geometry, lease->slot),
             VIR_SANLOCK_LEADER_LEASE, &lease->bridgeLeader, &verdict, error))
         return FALSE;
     lease->bridgeIsThere = verdict == VIR_SANLOCK_LEADER_VALID &&
@@ -373,7 +377,7 @@ virSanlockVerifyRead(gpointer data, gsize i, GError **error)
         return virSanlockVerifyGeneration(verify);
     default:
         i -= VERIFY_BRIDGES;
-        return i < set->n ? virSanlockVerifyBridge(verify, &set->leases[i], error)
+        return i < set->n ? virSanlockLeaseReadBridge(&set->leases[i], verify->store, error)
                           : virSanlockRingsRead(&verify->rings, set, verify->store, error);
     }
 }
@@ -430,6 +434,20 @@ virSanlockLeaseSetVerify(virSanlockLeaseSet *set, const virSanlockBounds *bounds
 {
     return virSanlockLeaseSetRun(set, "checking the leases in the store",
                                  virSanlockLeaseSetVerifyJob, 0, bounds, error);
+}
+
+gboolean
+virSanlockLeaseSetReadAhead(gpointer data, GError **error)
+{
+    virSanlockLeaseSet *set = data;
+    g_autoptr(virSanlockStore) store =
+        virSanlockStoreOpenAgain(set->config->store, &set->geometry, error);
+    gboolean ok = store != NULL;
+
+    for (gsize i = 0; ok && i < set->n; i++)
+        ok = !set->leases[i].bridgeDue ||
+             virSanlockLeaseReadBridge(&set->leases[i], store, error);
+    return ok;
 }
 
 /* --- what was verified and is held ------------------------------------------------------------ */

@@ -22,8 +22,9 @@ typedef struct _virSanlockLease {
 
     /* as read from the store last, a hint */
     virSanlockLeader leader;
+    gboolean bridgeDue; /* the lease is held: its bridge may be looked at */
     virSanlockLeader bridgeLeader;
-    gboolean bridgeIsThere; /* it is the leader of that bridge */
+    gboolean bridgeIsThere; /* that was read since then, and is the leader of that bridge */
     virUseRing use;
     gboolean moved; /* another slot than when it was acquired */
 } virSanlockLease;
@@ -61,6 +62,9 @@ gboolean virSanlockLeaseSetLocate(virSanlockLeaseSet *set, const virSanlockBound
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** TRUE if every lease has a slot. */
 gboolean virSanlockLeaseSetIsComplete(const virSanlockLeaseSet *set);
+/** For a thread beside one that takes the rest of the set: reads the bridges that are due. What
+ * it cannot read or does not understand is left to Verify. */
+gboolean virSanlockLeaseSetReadAhead(gpointer set, GError **error);
 /** After the leases were taken: reads index (sets moved), bridges and use records; and asks for
  * this host's generation, which cannot change while it holds them. */
 gboolean virSanlockLeaseSetVerify(virSanlockLeaseSet *set, const virSanlockBounds *bounds,

@@ -212,6 +212,21 @@ virSanlockTakeSuspects(virSanlockTake *take, GError **error)
     return TRUE;
 }
 
+/* Whose bridges may be looked at while the next batch is taken: leases that are held. */
+static virSanlockLeaseSet *
+virSanlockTakeAhead(virSanlockTake *take)
+{
+    virSanlockLeaseSet *ahead = NULL;
+
+    for (gsize i = 0; i < take->set->n; i++) {
+        if (!take->taken[i] || take->part != VIR_SANLOCK_PART_LEASE)
+            continue;
+        take->set->leases[i].bridgeDue = TRUE;
+        ahead = take->set;
+    }
+    return ahead;
+}
+
 gboolean
 virSanlockTakeAll(virSanlockTake *take, GError **error)
 {
@@ -222,6 +237,7 @@ virSanlockTakeAll(virSanlockTake *take, GError **error)
             batch.index[batch.n++] = i;
         if (batch.n == 0 || (batch.n < VIR_SANLOCK_BATCH && i + 1 < take->set->n))
             continue;
+        batch.ahead = virSanlockTakeAhead(take);
         if (!virSanlockTakeBatch(take, &batch, error))
             return FALSE;
         batch.n = 0;

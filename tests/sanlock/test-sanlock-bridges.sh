@@ -55,6 +55,11 @@ told $BUSY "a stranger is refused the free lease of a reserved disk" stranger ac
 like "$text" "disk-1 is reserved for a migration by host 'beta'" "because of the bridge"
 told $BUSY "a stranger who wants only to read, too" stranger acquire disk-1:sh
 told $BUSY "also in a larger set" stranger acquire other-1 disk-1 other-2
+others=$(printf 'other-%d ' {1..9})
+told $BUSY "and in one that is taken in two parts" stranger acquire disk-1 $others
+like "$text" "disk-1 is reserved for a migration by host 'beta'" "because of the first"
+told $BUSY "where it may be" stranger acquire $others disk-1
+like "$text" "disk-1 is reserved for a migration by host 'beta'" "because of the second"
 tell stranger inquire
 is "$text" "" "and has nothing left of it"
 told ok "the target settles" target settle "$@"
