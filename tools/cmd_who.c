@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define VIR_TOOL_WHO_HISTORY 8 /* what the journal of a use record keeps */
+#define VIR_TOOL_WHO_RUN_PREFIX "guest-"
 
 /** What was asked about. */
 typedef struct _virToolWhoQuery {
@@ -38,32 +39,60 @@ virToolWhoClear(virToolWhoQuery *query)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(virToolWhoQuery, virToolWhoClear)
 
+/* The run lease of a guest that is known here by this name, or that runs under it on another
+ * host, as the store says; NULL: there is none. Free: g_free. */
+static char *
+virToolWhoFindGuest(virTool *tool, virToolWhoQuery *query, GError **error)
+{
+    g_autoptr(virDomainLock) guest = virDomainLockLookup(tool->config, query->arg, NULL);
+    const virLockManagerPluginInfo *info = virLockManagerPluginGetInfo(query->plugin);
+    g_autoptr(virToolWait) wait =
+        virToolWaitNew(tool, VIR_LOCK_WAIT_DEFAULT_SEC, 0, NULL);
+    g_autoptr(GPtrArray) leases = NULL;
+
+    if (guest)
+        return virLockManagerResourceName(tool->config, VIR_LOCK_RESOURCE_RUN,
+                                          virDomainLockGetUuid(guest), NULL, error);
+    if (!(info->capabilities & VIR_LOCK_CAP_STORE))
+        return NULL;
+    leases = virLockManagerStoreList(query->plugin, virToolWaitGet(wait), error);
+    for (guint i = 0; leases && i < leases->len; i++) {
+        const virLockOwner *lease = g_ptr_array_index(leases, i);
+
+        if (lease->mode != VIR_LOCK_MODE_NONE &&
+            g_str_has_prefix(lease->lease, VIR_TOOL_WHO_RUN_PREFIX) &&
+            g_strcmp0(lease->guestName, query->arg) == 0)
+            return g_strdup(lease->lease);
+    }
+    return NULL;
+}
+
 /* A path has a slash or names a file here; a uuid is a guest; the names that Leasehold makes
- * have prefixes of their own; a name that a guest of this host has, or had, is that guest; all
- * else is the key of a <lease> element. */
+ * have prefixes of their own; a name may be a guest's; all else is the key of a <lease>
+ * element. */
 static gboolean
 virToolWhoName(virTool *tool, virToolWhoQuery *query, GError **error)
 {
     virLockResourceType type = VIR_LOCK_RESOURCE_LEASE;
-    g_autoptr(virDomainLock) guest = NULL;
-    const char *what = query->arg;
+    g_autoptr(GError) local = NULL;
 
     if (strchr(query->arg, '/') || g_file_test(query->arg, G_FILE_TEST_EXISTS)) {
-        what = query->path = virToolAbsolutePath(query->arg);
+        query->path = virToolAbsolutePath(query->arg);
         type = VIR_LOCK_RESOURCE_DISK;
     } else if (g_uuid_string_is_valid(query->arg)) {
         type = VIR_LOCK_RESOURCE_RUN;
-    } else if (g_str_has_prefix(query->arg, "guest-") ||
+    } else if (g_str_has_prefix(query->arg, VIR_TOOL_WHO_RUN_PREFIX) ||
                g_str_has_prefix(query->arg, "disk-") ||
                g_str_has_prefix(query->arg, "lease-")) {
         query->lease = g_strdup(query->arg);
         return TRUE;
-    } else if ((guest = virDomainLockLookup(tool->config, query->arg, NULL))) {
-        what = virDomainLockGetUuid(guest);
-        type = VIR_LOCK_RESOURCE_RUN;
+    } else if ((query->lease = virToolWhoFindGuest(tool, query, &local)) || local) {
+        if (local)
+            g_propagate_error(error, g_steal_pointer(&local));
+        return query->lease != NULL;
     }
-    query->lease =
-        virLockManagerResourceName(tool->config, type, what, &query->why, error);
+    query->lease = virLockManagerResourceName(
+        tool->config, type, query->path ? query->path : query->arg, &query->why, error);
     return query->lease != NULL;
 }
 

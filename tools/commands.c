@@ -146,8 +146,8 @@ const virToolCommand virToolCommands[] = {
      "--remove throws away\nwhat was saved.",
      0, virToolCmdManagedSave},
     {"who", "PATH|GUEST|LEASE", "who holds the lease of a disk or guest",
-     "The argument is the path of an image, the name of a guest that is or was on this "
-     "host, the uuid\nof any guest, a lease name, or the key of a <lease> element.",
+     "The argument is the path of an image, the name of a guest that runs on any host or "
+     "was on this\none, a guest's uuid, a lease name, or the key of a <lease> element.",
      0, virToolCmdWho},
     {"identify", "PATH", "under which lease an image is known, and why", NULL, 0,
      virToolCmdIdentify},

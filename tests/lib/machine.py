@@ -3,7 +3,7 @@
 and a network of their own: what the namespaces and clocks of one machine cannot show.
 
     made = build()
-    alpha = Machine(lab, made, "alpha", 1, disks)   # disks: [(path, WWN)], in the order of their names
+    alpha = Machine(lab, made, "alpha", 1, disks)   # disks: [(path, WWN, bytes of a sector)]
     alpha.wait_ready()
     alpha.leasehold("list")                         # CompletedProcess
     alpha.power_cut()
@@ -75,13 +75,13 @@ class Machine:
                 "-device", "virtio-net-pci,romfile=,netdev=net,mac=52:54:00:77:00:0%d" % self.number,
                 "-device", "i6300esb", "-action", "watchdog=poweroff",
                 "-object", "throttle-group,id=storage", "-device", "virtio-scsi-pci,id=scsi"]
-        for i, (path, wwn) in enumerate(disks):
+        for i, (path, wwn, sector) in enumerate(disks):
             argv += ["-blockdev", "driver=file,node-name=file%d,filename=%s,locking=off,"
                      "cache.direct=on" % (i, path),
                      "-blockdev", "driver=throttle,throttle-group=storage,node-name=disk%d,"
                      "file=file%d" % (i, i),
-                     "-device", "scsi-hd,bus=scsi.0,scsi-id=%d,drive=disk%d,wwn=0x%s,share-rw=on"
-                     % (i, i, wwn)]
+                     "-device", "scsi-hd,bus=scsi.0,scsi-id=%d,drive=disk%d,wwn=0x%s,share-rw=on,"
+                     "logical_block_size=%d,physical_block_size=%d" % (i, i, wwn, sector, sector)]
         return argv
 
     def _connect(self, name):
@@ -156,11 +156,6 @@ class Machine:
             env["LEASEHOLD_PLUGIN_DIR"] = os.path.join(testlab.TOP_BUILD, "plugins/.libs")
             env["LEASEHOLD_HELPER_DIR"] = os.path.join(testlab.TOP_BUILD, "helpers")
         return env
-
-    def device(self, wwn):
-        """The name that this host has for a disk: /dev/sda."""
-        return self.shell("for d in /sys/block/sd*; do grep -q '%s$' $d/device/wwid && "
-                          "echo /dev/${d##*/}; done; true" % wwn).strip()
 
     def write(self, path, text):
         self.run("python3", "-c", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", path, text)

@@ -164,7 +164,7 @@ def main():
         store, disk = lab.file("store.img"), lab.payload("disk.img")
         with open(store, "wb") as out:
             out.truncate(160 << 20)
-        disks = [(store, STORE), (disk, DISK)]
+        disks = [(store, STORE, 512), (disk, DISK, 512)]
         host = machine.Machine(lab, made, "alpha", 1, disks, systemd=True)
         lab.hosts.append(host)
         units = Units(host, *prefix_of(installed))

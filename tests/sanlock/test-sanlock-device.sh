@@ -58,6 +58,9 @@ ok "a guest runs on a device" host alpha leasehold run "$TEST_TMP/web.xml"
 run host beta leasehold run "$TEST_TMP/web.xml"
 is "$status" 3 "another host is refused"
 like "$errors" "held by host 'alpha'" "  and told by whom"
+run host beta leasehold who web
+like "$output" "^web .lease guest-11111111-.*held by host 'alpha'" \
+    "and asks by the guest's name where it runs"
 ok "the guest writes" payload_writes "$device"
 ok "it ends" host alpha leasehold destroy web
 ok "and runs on the other host" host beta leasehold run "$TEST_TMP/web.xml"
