@@ -6,6 +6,8 @@ common_libcommon_la_SOURCES = \
 	%D%/bytes.h \
 	%D%/checksum.c \
 	%D%/checksum.h \
+	%D%/helper.c \
+	%D%/helper.h \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/identity_block.c \

@@ -18,6 +18,7 @@
  * looked at only after the child is reaped (I3).
  */
 #include "audit.h"
+#include "common/helper.h"
 #include "domain_lock/save/archive.h"
 #include "sequence.h"
 #include "start_steps.h"
@@ -133,14 +134,6 @@ virStartTakeRuntime(virDomainLockObj *obj, const virDomainLockSpec *spec, GError
     return TRUE;
 }
 
-static char *
-virStartHelper(const char *name)
-{
-    const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
-
-    return g_build_filename(dir ? dir : LEASEHOLD_HELPERDIR, name, NULL);
-}
-
 static gboolean
 virStartPassFd(int fd, const char *name, gpointer data, GError **error)
 {
@@ -166,7 +159,7 @@ virStartHelperArgument(const char *text)
 gboolean
 virDomainLockMakeManager(virDomainLockObj *obj, guint flags, GError **error)
 {
-    g_autofree char *helper = virStartHelper("leasehold-lockfailure");
+    g_autofree char *helper = virHelperPath("leasehold-lockfailure");
     g_autofree char *dir =
         virStartHelperArgument(virDomainLockRuntimeGetPath(obj->runtime));
     const virDomainLockInfo *info = obj->status->info;
@@ -338,7 +331,7 @@ virStartArgv(virDomainLockObj *obj, GError **error)
 
     if (!qemu || !tpm)
         return g_steal_pointer(&qemu);
-    helper = virStartHelper("leasehold-with-swtpm");
+    helper = virHelperPath("leasehold-with-swtpm");
     builder = g_strv_builder_new();
     g_strv_builder_add_many(builder, helper, tpm->socketPath, tpm->statePath,
                             tpm->version2 ? "2" : "1", "--", NULL);

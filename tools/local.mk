@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 bin_PROGRAMS += leasehold
+leasehold_SOURCES = %D%/main.c %D%/tool_main.h
+leasehold_LDADD = domain_lock/libdomain_lock_core.la common/libcommon.la $(GLIB_LIBS)
 
-leasehold_SOURCES = \
+# All that the program does, with the libraries that it takes (main.c).
+helper_LTLIBRARIES += helpers/leasehold-commands.la
+helpers_leasehold_commands_la_CFLAGS = $(AM_CFLAGS)
+helpers_leasehold_commands_la_LDFLAGS = \
+	$(AM_LDFLAGS) -module -avoid-version -shared -export-symbols-regex '^virToolMain$$'
+helpers_leasehold_commands_la_SOURCES = \
 	%D%/cmd_attach.c \
 	%D%/cmd_block.c \
 	%D%/cmd_complete.c \
@@ -38,11 +45,12 @@ leasehold_SOURCES = \
 	%D%/exec_child.h \
 	%D%/exec_disks.c \
 	%D%/exec_disks.h \
-	%D%/main.c \
 	%D%/tool.h \
 	%D%/tool_error.c \
 	%D%/tool_guest.c \
 	%D%/tool_json.c \
+	%D%/tool_main.c \
+	%D%/tool_main.h \
 	%D%/tool_notify.c \
 	%D%/tool_options.c \
 	%D%/tool_report.c \
@@ -51,7 +59,7 @@ leasehold_SOURCES = \
 	%D%/tool_wait.c \
 	$(NULL)
 
-leasehold_LDADD = \
+helpers_leasehold_commands_la_LIBADD = \
 	domain_lock/libdomain_lock_core.la \
 	lock_manager/liblock_manager_core.la \
 	common/libcommon.la \

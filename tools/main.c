@@ -1,85 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * main.c: the `leasehold` command: splits the command line and runs one subcommand.
+ * main.c: the `leasehold` program, which is little: the commands are in a module, because the
+ * libraries that they need take twice as long to load as all the rest of a process.
  *
- *     leasehold [global options] COMMAND [options and global options] [-- PROGRAM ARGS]
- *
- * Nothing is initialised that the subcommand does not need: a refused `run` has 20 ms in all.
+ * A supervisor takes longest of all that a start does before it looks at storage. So for the
+ * command that starts guests it is begun here, and both are loaded at the same time. Whether
+ * it is any use is seen later: if not, or if the command turns out to be wrong, it ends with us.
+ * What is wrong with it the start will say, which tries again.
  */
-#include "config.h"
+#include "common/helper.h"
+#include "tools/tool_main.h"
 
-#include "tools/tool.h"
-
-#include <errno.h>
-#include <locale.h>
 #include <stdio.h>
 #include <string.h>
-
-static int
-virToolDispatch(virTool *tool)
-{
-    g_autofree char *problem = NULL;
-    g_auto(GStrv) words = NULL;
-    guint used = 0;
-
-    if (!virToolParseGlobal(tool))
-        return tool->exitStatus;
-    tool->command = virToolFindCommand(tool->args, &used, &problem);
-    if (!tool->command)
-        return virToolUsage(tool, "%s", problem);
-    words = g_steal_pointer(&tool->args);
-    tool->args = g_strdupv(words + used);
-    return tool->command->run(tool);
-}
-
-/* A report that could not be written is not a success. */
-static int
-virToolFlush(int status)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
-    fprintf(stderr, "leasehold: cannot write the output: %s\n", g_strerror(errno));
-    return status == VIR_TOOL_EXIT_OK ? VIR_TOOL_EXIT_FAILURE : status;
-}
-
-/* Known before anything is parsed, so that an error of parsing is JSON, too. */
-static gboolean
-virToolWantsJson(char *const *args)
-{
-    for (; *args && strcmp(*args, "--") != 0; args++) {
-        if (strcmp(*args, "--json") == 0)
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/* A supervisor takes longest to be loaded of all that a start does here before it looks at
- * storage, so it is begun before anything else. Whether that is any use is seen later: if not,
- * or if the command turns out to be wrong, it ends with us. What is wrong with it the start
- * will say, which tries again. */
-static virDomainLockSpare *
-virToolSpare(char *const *args)
-{
-    return args[0] && strcmp(args[0], "run") == 0 ? virDomainLockSpareNew(NULL) : NULL;
-}
 
 int
 main(int argc, char **argv)
 {
-    virTool tool = {0};
-    int status;
+    gboolean starts = argc > 1 && strcmp(argv[1], "run") == 0;
+    virDomainLockSpare *spare = starts ? virDomainLockSpareNew(NULL) : NULL;
+    g_autoptr(GError) error = NULL;
+    virToolMainFunc run =
+        (virToolMainFunc)virHelperSymbol(VIR_TOOL_MODULE, VIR_TOOL_SYMBOL, &error);
 
-    setlocale(LC_CTYPE, "");
-    g_set_prgname("leasehold");
-    tool.args = g_strdupv(argc > 0 ? argv + 1 : argv);
-    tool.spare = virToolSpare(tool.args);
-    tool.json = virToolWantsJson(tool.args);
-    status = virToolFlush(virToolDispatch(&tool));
-    virDomainLockSpareFree(tool.spare);
-    g_clear_pointer(&tool.config, virLockConfigUnref);
-    g_strfreev(tool.args);
-    g_strfreev(tool.tail);
-    g_free(tool.configPath);
-    g_free(tool.notifySocket);
-    return status;
+    if (run)
+        return run(argc, argv, spare);
+    fprintf(stderr, "leasehold: the commands of this installation cannot be loaded: %s\n",
+            error->message);
+    virDomainLockSpareFree(spare);
+    return 1;
 }

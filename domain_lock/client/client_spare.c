@@ -11,6 +11,7 @@
  */
 #include "client.h"
 #include "common/fd.h"
+#include "common/helper.h"
 #include "common/spawn.h"
 #include "domain_lock/step.h"
 #include <errno.h>
@@ -79,7 +80,6 @@ virSpareBegin(virDomainLockSpare *spare, int statusFd, const int *channel, GErro
 virDomainLockSpare *
 virDomainLockSpareSpawn(const int *channel, GError **error)
 {
-    const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
     virDomainLockSpare *spare = NULL;
     g_auto(virFd) theirs = -1;
     int socks[2];
@@ -92,8 +92,7 @@ virDomainLockSpareSpawn(const int *channel, GError **error)
     theirs = socks[1];
     spare = g_new0(virDomainLockSpare, 1);
     spare->sock = socks[0];
-    spare->program =
-        g_build_filename(dir ? dir : LEASEHOLD_HELPERDIR, "leasehold-supervisor", NULL);
+    spare->program = virHelperPath("leasehold-supervisor");
     spare->awaited = !virSpareBegin(spare, theirs, channel, error);
     if (spare->awaited)
         g_clear_pointer(&spare, virDomainLockSpareFree);

@@ -3,12 +3,12 @@
  * domain_xml.c: see domain_xml.h.
  */
 #include "domain_xml.h"
+#include "common/helper.h"
 #include "common/text.h"
 #include "common/xml_packed.h"
 #include "domain_lock/domain/xml_parser.h"
 #include "config.h"
 
-#include <gmodule.h>
 #include <leasehold/lock_types.h>
 #include <string.h>
 
@@ -42,46 +42,19 @@ virXmlCheckText(const char *text, gsize size, GError **error)
     return FALSE;
 }
 
-/* In the build tree the module lies beside the helpers, where libtool has put it. LAZY: libxml2
- * brings libraries along of which it calls next to nothing here. */
-static GModule *
-virXmlOpenModule(GError **error)
-{
-    const GModuleFlags flags = G_MODULE_BIND_LAZY | G_MODULE_BIND_LOCAL;
-    const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
-    g_autofree char *path =
-        g_build_filename(dir ? dir : LEASEHOLD_HELPERDIR, VIR_XML_PARSER_MODULE, NULL);
-    g_autofree char *built = NULL;
-
-    if (dir && !g_file_test(path, G_FILE_TEST_EXISTS)) {
-        built = g_build_filename(dir, ".libs", VIR_XML_PARSER_MODULE, NULL);
-        return g_module_open_full(built, flags, error);
-    }
-    return g_module_open_full(path, flags, error);
-}
-
 static virXmlParserFunc
 virXmlParser(GError **error)
 {
     static GMutex mutex;
     static virXmlParserFunc parser;
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&mutex);
-    g_autoptr(GError) why = NULL;
-    gpointer symbol = NULL;
-    GModule *module;
 
-    if (parser)
-        return parser;
-    module = virXmlOpenModule(&why);
-    if (module && g_module_symbol(module, VIR_XML_PARSER_SYMBOL, &symbol)) {
-        g_module_make_resident(module);
-        parser = (virXmlParserFunc)symbol;
-        return parser;
-    }
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "the XML parser of this installation cannot be loaded: %s",
-                why ? why->message : "it is another version's");
-    return NULL;
+    if (!parser)
+        parser = (virXmlParserFunc)virHelperSymbol(VIR_XML_PARSER_MODULE,
+                                                   VIR_XML_PARSER_SYMBOL, error);
+    if (!parser)
+        g_prefix_error(error, "the XML parser of this installation cannot be loaded: ");
+    return parser;
 }
 
 virXmlNode *

@@ -15,7 +15,8 @@ must make -s -C "$top_builddir" install DESTDIR="$root"
 installed() { find "$root" -path "*/$1" ! -name '*.la' | grep .; }
 
 for path in bin/leasehold libexec/leasehold/leasehold-supervisor \
-    libexec/leasehold/leasehold-lockfailure libexec/leasehold/leasehold-xml.so leasehold/plugins/nop.so \
+    libexec/leasehold/leasehold-lockfailure libexec/leasehold/leasehold-xml.so \
+    libexec/leasehold/leasehold-commands.so leasehold/plugins/nop.so \
     leasehold/plugins/lockfile.so leasehold/plugins/sanlock.so \
     include/leasehold/lock_manager.h include/leasehold/lock_driver.h \
     include/leasehold/lock_types.h include/leasehold/domain_lock.h \

@@ -116,4 +116,10 @@ is "$status" 0 "a path that begins with a dash follows --"
 run bash -c 'leasehold --help >/dev/full'
 is "$status" 1 "a report that cannot be written is a failure"
 like "$errors" 'cannot write the output' "that says so"
+# --- the installation ---------------------------------------------------------------------
+
+exits 1 "a program without its commands ends" \
+    env "LEASEHOLD_HELPER_DIR=$TEST_TMP/nowhere" leasehold run "$TEST_TMP/guest.xml"
+like "$errors" "commands of this installation cannot be loaded: .*leasehold-commands.so" \
+    "and says what is missing"
 done_testing
