@@ -314,10 +314,25 @@ virLiveUpdate(const virDomainDef *def)
     virLiveBalloon(devices, def->balloon);
 }
 
+/* It has grown by what the guest was given, by indentation and by what is escaped. Nobody, and no
+ * program of ours either, could read it again. */
+static gboolean
+virLiveCheckSize(const virDomainDef *def, gsize size, GError **error)
+{
+    if (size <= VIR_XML_MAX_SIZE)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
+                "the description of guest '%s', written out in full, has %" G_GSIZE_FORMAT
+                " bytes; more than %d are not read again",
+                def->name, size, VIR_XML_MAX_SIZE);
+    return FALSE;
+}
+
 char *
 virDomainDefFormatXML(virDomainDef *def, GError **error)
 {
     g_autofree char *text = NULL;
+    g_autofree char *lines = NULL;
 
     if (def->foreign) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNSUPPORTED,
@@ -329,7 +344,8 @@ virDomainDefFormatXML(virDomainDef *def, GError **error)
     virLiveStripBlanks(def->xml);
     virLiveUpdate(def);
     text = virXmlNodeFormat(def->xml);
-    return g_strconcat(text, "\n", NULL);
+    lines = g_strconcat(text, "\n", NULL);
+    return virLiveCheckSize(def, strlen(lines), error) ? g_steal_pointer(&lines) : NULL;
 }
 
 void

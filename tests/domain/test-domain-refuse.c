@@ -6,6 +6,7 @@
  * than the one that is tested proves nothing.
  */
 #include "config.h"
+#include "common/xml_node.h"
 #include "domain_lock/domain/domain_def.h"
 #include "tests/lib/vir_test.h"
 
@@ -324,6 +325,25 @@ testTruncated(void)
     }
 }
 
+/* One that can be read, but not when it is written out again: each ">" is "&gt;" then. */
+static void
+testTooMuchWritten(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *much = g_strnfill(VIR_XML_MAX_SIZE / 2, '>');
+    g_autofree char *more =
+        g_strconcat("<metadata><x:a xmlns:x='urn:x'>", much, "</x:a></metadata>", NULL);
+    g_autofree char *xml = guest(more, "");
+    g_autoptr(virDomainDef) def = virDomainDefParseXML(xml, -1, 0, &error);
+    g_autofree char *written = NULL;
+
+    virAssertNoError(error);
+    written = virDomainDefFormatXML(def, &error);
+    g_assert_null(written);
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+    g_assert_nonnull(strstr(error->message, "written out in full"));
+}
+
 /* --- what is asked, and cache modes ------------------------------------------------------------- */
 
 static void
@@ -421,6 +441,7 @@ main(int argc, char **argv)
     g_test_add_func("/domain/refuse/names", testNames);
     g_test_add_func("/domain/refuse/bombs", testBombs);
     g_test_add_func("/domain/refuse/too-much", testTooMuch);
+    g_test_add_func("/domain/refuse/too-much-written", testTooMuchWritten);
     g_test_add_func("/domain/refuse/junk", testJunk);
     g_test_add_func("/domain/refuse/truncated", testTruncated);
     g_test_add_func("/domain/answers", testAnswers);
