@@ -22,7 +22,8 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, alive, children, has_open, requires, wait_until  # noqa: E402
+from lab import Lab, Steps, Tap, alive, children, has_open, requires, strike  # noqa: E402
+from lab import wait_until  # noqa: E402
 
 ALL = os.environ.get("TEST_CRASH_ALL") == "1"
 STEPS = range(1, 11)
@@ -65,7 +66,7 @@ class Cell:
         pid = self.pid_of_victim()
         if pid is None:
             raise AssertionError("no %s before step %d" % (self.victim, self.step))
-        os.kill(pid, getattr(signal, "SIG" + self.sig))
+        strike(pid, self.sig)
         steps.close()
         if self.sig == "STOP":
             self.judge("while it is stopped")

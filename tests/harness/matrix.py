@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 
-from lab import Steps, alive, children, has_open, wait_until
+from lab import Steps, alive, children, has_open, strike, wait_until
 from standing import HarnessError
 
 VICTIMS = ("supervisor", "child", "daemon", "command", "host")
@@ -184,7 +184,7 @@ class Cell:
             self.where.crash()
         else:
             for pid in self.pids:
-                os.kill(pid, getattr(signal, "SIG" + self.sig))
+                strike(pid, self.sig)
         self.steps.close()
 
     def _victims(self):

@@ -43,7 +43,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from lab import (PAYLOAD_CHECK, Lab, Steps, Tap, alive, children, faketime,  # noqa: E402
-                 requires, wait_until)
+                 requires, strike, wait_until)
 from moving import Rsh, Thread  # noqa: E402
 
 ALL = os.environ.get("TEST_CRASH_ALL") == "1"
@@ -185,7 +185,7 @@ class Cell:
             raise AssertionError("not one process each is the %s: %s" % (self.victim, found))
         self.pids = [pids[0] for pids in found]
         for pid in self.pids:
-            os.kill(pid, getattr(signal, "SIG" + self.sig))
+            strike(pid, self.sig)
         for steps in (self.target, self.source):
             if steps:
                 steps.close()
