@@ -20,9 +20,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, TOP_BUILD, Tap, alive, may_write, requires  # noqa: E402
-from lab import skip_all, wait_until  # noqa: E402
-from lab import strike as kill_or_stop  # noqa: E402
+from lab import TOP_BUILD, Tap, alive, requires, skip_all, wait_until  # noqa: E402
+from stepped import SteppedGuest, SteppedLab  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
 tap = Tap()
@@ -42,53 +41,16 @@ def linux():
     return folder
 
 
-class Guest:
-    def __init__(self, lab, name):
-        self.lab, self.name = lab, name
-        self.alpha, self.beta = lab.hosts
-        self.describe()
-        self.steps = Steps()
-        run = self.alpha.popen("run", self.xml, steps=self.steps)
-        self.steps.until("start:10")
-        self.steps.go()
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 0, errors
-        self.qemu = self.alpha.state(self.uuid)["pid"]
-        assert wait_until(60, self.is_up), "the guest does not come up"
-
-    def show(self):
-        return json.loads(self.alpha.leasehold("--json", "show", self.name).stdout)
-
+class Guest(SteppedGuest):
     def is_awake(self):
         return self.show()["state"] == "running"
-
-    def is_off(self):
-        return self.show()["state"] == "shut-off"
-
-    def held(self):
-        """As the other host sees it."""
-        owners = self.beta.leasehold("--json", "who", self.disk)
-        return json.loads(owners.stdout)["owners"]
 
     def count(self, event):
         done = self.alpha.leasehold("--json", "events", self.name)
         return sum(json.loads(line)["event"] == event for line in done.stdout.splitlines())
 
-    def victim(self, who, command):
-        return {"supervisor": self.alpha.supervisor, "qemu": lambda: self.qemu,
-                "command": lambda: command.pid, "daemon": lambda: self.alpha.daemon.pid}[who]()
-
 
 class Rebooted(Guest):
-    """The boot payload: it hears the power button."""
-
-    def describe(self):
-        self.disk = self.lab.payload(self.name + ".img")
-        self.xml, self.uuid = self.lab.domain(self.name, self.disk)
-
-    def is_up(self):
-        return self.lab.payload_seq(self.disk) > 0
-
     def ask(self):
         return self.alpha.popen("reboot", self.name)
 
@@ -152,18 +114,10 @@ class Sleeper(Guest):
         return done.returncode == 0 and wait_until(30, lambda: self.count("WAKEUP") > before)
 
 
-def holds_while_it_lives(guest):
-    """In this order: QEMU may end in between, and its leases with it."""
-    owners = guest.held()
-    return bool(owners) or not may_write(guest.qemu)
-
-
 def strike(guest, command, name, who, sig):
-    pid = guest.victim(who, command)
-    kill_or_stop(pid, sig)
-    guest.steps.close()
+    pid = guest.strike(who, command, sig)
     if who != "daemon":
-        tap.ok(holds_while_it_lives(guest), name + "what lives holds its lease", guest.held())
+        tap.ok(guest.holds_while_it_lives(), name + "what lives holds its lease", guest.held())
     if (who, sig) == ("qemu", "STOP"):
         guest.alpha.leasehold("destroy", guest.name)
     elif sig == "STOP" and who != "daemon":
@@ -208,16 +162,6 @@ def case(lab, number, step, who, sig):
         goes_on(guest, name, step, who if sig == "KILL" else None)
 
 
-class PowerLab(Lab):
-    def revive(self, host, sig):
-        """A daemon that was stopped goes on, or ends; then there is a new one."""
-        if sig == "STOP":
-            os.kill(host.daemon.pid, signal.SIGKILL)
-        host.daemon.wait(10)
-        host.start_daemon()
-        self.join(host)
-
-
 def cases():
     if os.environ.get("TEST_POWER_ALL") != "1":
         return SUBSET
@@ -230,7 +174,7 @@ def cases():
 
 def main():
     linux()
-    with PowerLab("power") as lab:
+    with SteppedLab("power") as lab:
         lab.store("--max-leases", "200")
         alpha, beta = lab.host("alpha", 1), lab.host("beta", 2)
         lab.join(alpha, beta)

@@ -13,14 +13,13 @@ asked; with the deadline left out of the attach that of (shutdown:3, supervisor)
 test-shutdown-steps-all.py runs every case; this one a subset that takes seconds.
 """
 
-import json
 import os
 import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, alive, may_write, requires, wait_until  # noqa: E402
-from lab import strike as kill_or_stop  # noqa: E402
+from lab import Tap, alive, requires, wait_until  # noqa: E402
+from stepped import SteppedGuest, SteppedLab  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
 tap = Tap()
@@ -33,37 +32,12 @@ SUBSET = (("shutdown:1", "supervisor", "KILL"), ("shutdown:2", "supervisor", "KI
 DEAF = 1 << 0  # byte 0x1f2 of the payload: it ignores the power button
 
 
-class Guest:
-    def __init__(self, lab, name, deaf):
-        self.lab, self.name = lab, name
-        self.alpha, self.beta = lab.hosts
-        self.disk = lab.payload(name + ".img")
-        if deaf:
-            with open(self.disk, "r+b") as file:
-                file.seek(0x1f2)
-                file.write(bytes([DEAF]))
-        self.xml, self.uuid = lab.domain(name, self.disk)
-        self.steps = Steps()
-        run = self.alpha.popen("run", self.xml, steps=self.steps)
-        self.steps.until("start:10")
-        self.steps.go()
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 0, errors
-        self.qemu = self.alpha.state(self.uuid)["pid"]
-        assert wait_until(20, lambda: lab.payload_seq(self.disk) > 0), "the guest does not run"
-
-    def show(self):
-        return json.loads(self.alpha.leasehold("--json", "show", self.name).stdout)
-
-    def held(self):
-        """As the other host sees it."""
-        owners = self.beta.leasehold("--json", "who", self.disk)
-        return json.loads(owners.stdout)["owners"]
-
-    def victim(self, who, command):
-        return {"supervisor": self.alpha.supervisor,
-                "qemu": lambda: self.qemu, "command": lambda: command.pid,
-                "daemon": lambda: self.alpha.daemon.pid}[who]()
+class Deaf(SteppedGuest):
+    def describe(self):
+        super().describe()
+        with open(self.disk, "r+b") as file:
+            file.seek(0x1f2)
+            file.write(bytes([DEAF]))
 
 
 def expected(step, who, sig):
@@ -79,23 +53,11 @@ def expected(step, who, sig):
     return True, ("destroyed",) if step == "shutdown:3" else ("shutdown",)
 
 
-def is_off(guest):
-    return guest.show()["state"] == "shut-off"
-
-
-def holds_while_it_lives(guest):
-    """In this order: QEMU may end in between, and its leases with it."""
-    owners = guest.held()
-    return bool(owners) or not may_write(guest.qemu)
-
-
 def strike(guest, command, step, who, sig):
     name = "%s, %s %s: " % (step, who, sig)
-    pid = guest.victim(who, command)
-    kill_or_stop(pid, sig)
-    guest.steps.close()
+    pid = guest.strike(who, command, sig)
     if who != "daemon":
-        tap.ok(holds_while_it_lives(guest), name + "what lives holds its lease", guest.held())
+        tap.ok(guest.holds_while_it_lives(), name + "what lives holds its lease", guest.held())
     if sig == "STOP" and who == "supervisor":
         shown = guest.alpha.leasehold("list")
         tap.ok(shown.returncode == 0 and guest.name in shown.stdout,
@@ -107,7 +69,7 @@ def strike(guest, command, step, who, sig):
 def case(lab, number, step, who, sig):
     name = "%s, %s %s: " % (step, who, sig)
     forced = step == "shutdown:3" or (who, sig) == ("qemu", "STOP")
-    guest = Guest(lab, "g%d" % number, forced)
+    guest = (Deaf if forced else SteppedGuest)(lab, "g%d" % number)
     command = guest.alpha.popen("shutdown", guest.name, "--wait", "--timeout",
                                 "1" if forced else "900")
     guest.steps.until(step)
@@ -116,7 +78,7 @@ def case(lab, number, step, who, sig):
     _, errors = command.communicate(timeout=90)
     if off:
         tap.ok(wait_until(60, lambda: not alive(guest.qemu)), name + "QEMU is gone")
-        tap.ok(wait_until(30, lambda: is_off(guest)) and guest.show()["reason"] in reasons,
+        tap.ok(wait_until(30, guest.is_off) and guest.show()["reason"] in reasons,
                name + "and why is known", guest.show(), errors)
     else:
         tap.ok(command.returncode == 1 and "was not asked to shut down" in errors,
@@ -134,16 +96,6 @@ def case(lab, number, step, who, sig):
         tap.ok(not guest.held(), name + "the disk is free", guest.held())
 
 
-class ShutdownLab(Lab):
-    def revive(self, host, sig):
-        """A daemon that was stopped goes on, or ends; then there is a new one."""
-        if sig == "STOP":
-            os.kill(host.daemon.pid, signal.SIGKILL)
-        host.daemon.wait(10)
-        host.start_daemon()
-        self.join(host)
-
-
 def cases():
     if os.environ.get("TEST_SHUTDOWN_ALL") != "1":
         return SUBSET
@@ -154,7 +106,7 @@ def cases():
 
 
 def main():
-    with ShutdownLab("shutdown") as lab:
+    with SteppedLab("shutdown") as lab:
         lab.store("--max-leases", "200")
         alpha, beta = lab.host("alpha", 1), lab.host("beta", 2)
         lab.join(alpha, beta)

@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	%D%/machine.py \
 	%D%/packages.sh \
 	%D%/qmp.py \
+	%D%/stepped.py \
 	%D%/unpack.sh \
 	%D%/vir_test.h \
 	$(NULL)
