@@ -242,7 +242,10 @@ class Steps:
             self.go()
 
     def close(self):
-        """Lets everything pass from here on: the end of the file is a "go" for ever."""
+        """Lets everything pass from here on: the end of the file is a "go" for ever. A thread that
+        waits in read keeps the socket: closed only, it would not end for the program at its step."""
+        with contextlib.suppress(OSError):
+            self.ours.shutdown(socket.SHUT_RDWR)
         self.ours.close()
 
 

@@ -81,7 +81,7 @@ class RemoteSteps(Steps):
             os.unlink(self.path)
         self.listener.close()
         if self.ours is not None:
-            self.ours.close()
+            super().close()
 
 
 class Rsh:
