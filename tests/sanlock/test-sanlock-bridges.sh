@@ -3,7 +3,8 @@
 #
 # Bridges: what keeps third hosts off while a guest moves from one to another.
 #
-# Seen failing: without virSanlockTakeLookAtBridges, the tests "a stranger is refused"; without
+# Seen failing: without virSanlockTakeLookAtBridges, the tests "a stranger is refused"; without the
+# read in virSanlockLeaseSetReadAhead, "in one that is taken in two parts"; without
 # virSanlockStoreIsThere, "without the store no epoch advances".
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 . "$top_srcdir/tests/lib/hosts.sh"

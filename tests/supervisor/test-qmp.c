@@ -3,7 +3,8 @@
  * test-qmp.c: the QMP client against peers that a real QEMU never is.
  *
  * Seen failing: replies matched by order instead of id (late-reply), no bounds in the framer
- * (endless, deep), no ring of the eventfd (cancel).
+ * (endless, deep), no ring of the eventfd (cancel), the first command sent after the answer to
+ * the negotiation (first-words-go-together).
  */
 #include "supervisor/json_framer.h"
 #include "supervisor/qmp.h"
