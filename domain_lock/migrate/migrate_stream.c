@@ -44,6 +44,39 @@ virStreamCapability(JsonArray *list, const char *name, gboolean state)
     json_array_add_object_element(list, one);
 }
 
+static gboolean
+virStreamHasCapability(JsonArray *list, const char *name)
+{
+    for (guint i = 0; i < json_array_get_length(list); i++) {
+        JsonNode *node = json_array_get_element(list, i);
+        JsonObject *one = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+
+        if (one && g_strcmp0(virDomainLockJsonString(one, "capability"), name) == 0)
+            return json_object_get_boolean_member_with_default(one, "state", FALSE);
+    }
+    return FALSE;
+}
+
+/* QEMU (7.2) takes the return path of a migration with postcopy that broke off for open in the
+ * next one: it has the destination answer there, and reads nothing of it. A connection that is
+ * closed with something unread is reset, and the end of the guest's memory lost. With a return
+ * path of its own the next one reads it; so does the one after that. */
+static gboolean
+virStreamWantsReturnPath(virDomainLockObj *obj, const virMigrateParams *params,
+                         gboolean *wants, GError **error)
+{
+    g_autoptr(JsonNode) answer = obj->guest->ops->command(
+        obj->guest, "query-migrate-capabilities", NULL,
+        g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    JsonArray *before =
+        answer && JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
+
+    *wants = (params->flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) != 0 ||
+             (before && (virStreamHasCapability(before, "postcopy-ram") ||
+                         virStreamHasCapability(before, "return-path")));
+    return answer != NULL;
+}
+
 /* zlib is the one compression that every QEMU has, and it needs multifd. */
 gboolean
 virMigrateParamsIsParallel(const virMigrateParams *params)
@@ -57,9 +90,13 @@ virStreamSetCapabilities(virDomainLockObj *obj, const virMigrateParams *params,
                          gboolean incoming, GError **error)
 {
     g_autoptr(JsonObject) args = json_object_new();
-    JsonArray *list = json_array_new();
+    g_autoptr(JsonArray) list = json_array_new();
+    gboolean returnPath = FALSE;
 
+    if (!incoming && !virStreamWantsReturnPath(obj, params, &returnPath, error))
+        return FALSE;
     virStreamCapability(list, "events", TRUE);
+    virStreamCapability(list, "return-path", returnPath);
     virStreamCapability(list, "multifd", virMigrateParamsIsParallel(params));
     virStreamCapability(list, "postcopy-ram",
                         (params->flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) != 0);
@@ -68,7 +105,7 @@ virStreamSetCapabilities(virDomainLockObj *obj, const virMigrateParams *params,
     else
         virStreamCapability(list, "auto-converge",
                             (params->flags & VIR_DOMAIN_LOCK_MIGRATE_AUTO_CONVERGE) != 0);
-    json_object_set_array_member(args, "capabilities", list);
+    json_object_set_array_member(args, "capabilities", g_steal_pointer(&list));
     return virStreamCommand(obj, "migrate-set-capabilities", args, error);
 }
 

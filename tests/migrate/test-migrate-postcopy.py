@@ -7,7 +7,8 @@ ends only when all of its memory has followed, and never goes on.
 Seen failing: with a source that does not allow for a QEMU that, once the guest is stopped, has sent
 everything and completes by itself (virOutStop), some of these moves are given up. With a new
 supervisor that takes every migration from migrate:4 on for one whose word was given
-(virMigrateOutRecover), a guest that stayed cannot be moved.
+(virMigrateOutRecover), a guest that stayed cannot be moved. Without virStreamWantsReturnPath QEMU
+7.2 loses the end of the memory in some of the moves that follow one that was cancelled.
 """
 
 import json
@@ -85,6 +86,32 @@ def arrives(lab, rsh):
                       == {"lease"}), "the destination has its leases")
     guest.end()
     return True
+
+
+def cancelled(lab, rsh):
+    """While its memory goes; then it moves without postcopy. There and back."""
+    guest = Guest(lab, rsh, "cancelled")
+    guest.source.close()
+    here, there, failures = guest.alpha, guest.beta, []
+    for _ in range(4):
+        steps = rsh.steps_of(there)
+        move = here.popen("migrate", guest.name, there.name, "--rsh", rsh.command, *SLOW)
+        steps.until("incoming:9")
+        steps.close()
+        wait_until(10, lambda: info(here, guest.name).get("job_done") or move.poll() is not None)
+        here.leasehold("migrate", guest.name, "--cancel")
+        move.communicate(timeout=120)
+        # it may have been faster
+        if move.returncode != 0:
+            done = here.leasehold("migrate", guest.name, there.name, "--rsh", rsh.command,
+                                  timeout=120)
+            if done.returncode != 0:
+                failures.append(done.stderr)
+                break
+        here, there = there, here
+    tap.ok(not failures and goes_on(lab, guest.disk), "after one that is cancelled the next works",
+           *failures)
+    guest.end()
 
 
 def before(lab, rsh, victim):
@@ -182,6 +209,7 @@ with Lab("postcopy") as the_lab:
     the_lab.join(the_lab.host("alpha", 1), the_lab.host("beta", 2))
     shell = Rsh(the_lab)
     if arrives(the_lab, shell):
+        cancelled(the_lab, shell)
         before(the_lab, shell, "qemu")
         before(the_lab, shell, "supervisor")
         at_word(the_lab, shell)
