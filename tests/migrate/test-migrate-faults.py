@@ -42,7 +42,9 @@ storage-fails@incoming:11. With the words of QEMU as the only reason for a strea
 connection that blocks (virMigrateOutConnect) QEMU hangs in stream-hang@migrate:3; with one that is
 not cut (virMigrateOutCut) the guest stands still after that and stream-hang-parallel@migrate:3.
 With a destination that does not look at its storage once more when it has the word
-(virMigrateStorageAsk), the guest's memory is lost after storage-hangs-away@migrate:4.
+(virMigrateStorageAsk), the guest's memory is lost after storage-hangs-away@migrate:4. With a
+QEMU that is not asked again when it did not answer for two minutes (virDomainLockMigrateGoOn), the
+guest stays paused for ever after storage-hangs@half.
 """
 
 import contextlib
