@@ -98,18 +98,33 @@ def idle(lab):
            "how QEMU, which was not our child, exited is not invented", shown)
 
 
-def destroyed(lab):
-    # given an orphan, and a lock daemon that stands still, so that it frees nothing
-    guest = Guest(lab, "orphan")
-    guest.orphan()
+def destroy_while_daemon_stands(guest):
+    """(the command, whether QEMU was dead, whether the command ended before the daemon went on,
+    for how many seconds that stood still)"""
     daemon = guest.alpha.daemon.pid
+    began = time.monotonic()
     strike(daemon, "STOP")
-    # when it is destroyed
-    destroy = guest.alpha.popen("destroy", "orphan")
+    destroy = guest.alpha.popen("destroy", guest.name)
     gone = wait_until(10, lambda: not alive(guest.qemu))
-    early = wait_until(0.3, lambda: destroy.poll() is not None)
+    early = wait_until(0.1, lambda: destroy.poll() is not None)
     os.kill(daemon, signal.SIGCONT)
-    _, errors = destroy.communicate(timeout=60)
+    return destroy, gone, early, time.monotonic() - began
+
+
+def destroyed(lab):
+    # given an orphan, and a lock daemon that stands still, so that it frees nothing, when it is
+    # destroyed; a daemon that stands for too long, on a busy machine, loses its lockspace
+    for attempt in range(5):
+        guest = Guest(lab, "orphan%d" % attempt)
+        guest.orphan()
+        destroy, gone, early, seconds = destroy_while_daemon_stands(guest)
+        _, errors = destroy.communicate(timeout=90)
+        if seconds < 3:
+            break
+        print("# the daemon stood still for %.1f s" % seconds, flush=True)
+        guest.alpha.kill_daemon()
+        guest.alpha.start_daemon()
+        lab.join(guest.alpha)
     # then the command ends when its leases are free for others, and not before
     tap.ok(gone and not early and destroy.returncode == 0 and not guest.owners(),
            "destroy of a guest without supervisor ends when its disk is free", gone, early,
@@ -209,7 +224,7 @@ def main():
     with Lab("reattach") as lab:
         lab.store()
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
-        for case in (idle, destroyed, ended, hangs, concurrent, deadline, foreground):
+        for case in (idle, ended, hangs, concurrent, deadline, foreground, destroyed):
             try:
                 case(lab)
             except (AssertionError, OSError, ValueError, KeyError,
