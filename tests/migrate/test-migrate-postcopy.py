@@ -11,6 +11,7 @@ supervisor that takes every migration from migrate:4 on for one whose word was g
 7.2 loses the end of the memory in some of the moves that follow one that was cancelled.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -64,6 +65,18 @@ class Guest:
         tap.ok(good, self.name + ": the disk shows no two writers", report)
 
 
+def connections(pids):
+    """TCP connections of the processes (state 01)."""
+    found = set()
+    for pid in pids:
+        for fd in os.listdir("/proc/%d/fd" % pid):
+            with contextlib.suppress(OSError):
+                found.add(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return [row for row in rows if row[3] == "01" and "socket:[%s]" % row[9] in found]
+
+
 def kill(pids):
     os.kill(min(pids), signal.SIGKILL)
     wait_until(10, lambda: not alive(min(pids)))
@@ -115,12 +128,14 @@ def cancelled(lab, rsh):
 
 
 def before(lab, rsh, victim):
-    """The destination has the word and not taken over yet."""
+    """The destination has the word and not taken over yet, and all of the memory: a QEMU (7.2) of
+    which some has not followed has no way back (NEWS.md, known limits)."""
     guest = Guest(lab, rsh, "before-" + victim)
     guest.source.close()
     steps = rsh.steps_of(guest.beta)
     move = guest.move()
     steps.until("incoming:10")
+    wait_until(20, lambda: not connections(guest.alpha.qemu_pids()))
     kill(guest.beta.qemu_pids() if victim == "qemu" else guest.beta.pids("leasehold-supervisor"))
     steps.close()
     _, errors = move.communicate(timeout=120)
