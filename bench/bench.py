@@ -311,11 +311,13 @@ def destroy_until_free(host, identity):
 
 
 def measure_refusal(bench):
-    """Another guest that wants the disk of a running one on another host, and the same guest."""
+    """Another guest that wants the disk of a running one on another host, and the same guest. It
+    is paused: running it would take a processor from what is measured, which it does not where
+    its host is another machine."""
     disk = bench.disks("busy", 1)
     running, identity = bench.lab.domain("busy", *disk)
     other, _ = bench.lab.domain("other", *disk)
-    succeed(bench.alpha, "run", running)
+    succeed(bench.alpha, "run", "--paused", running)
     for xml, what in ((other, "refusal of a busy disk"), (running, "refusal of a running guest")):
         samples = []
         for _ in range(bench.rounds):

@@ -219,7 +219,8 @@ virLockManagerReadEpoch(virLockManager *man, virLockManagerResource *resource,
     return TRUE;
 }
 
-/* NEW_ATTACH: the child holds its leases since before this object existed. */
+/* NEW_ATTACH: the child holds its leases since before this object existed. Who holds a lease and
+ * its bridge, too, died between taking the one and freeing the other: that is finished by Settle. */
 static gboolean
 virLockManagerAttach(virLockManagerCall *call, GError **error)
 {
@@ -232,8 +233,7 @@ virLockManagerAttach(virLockManagerCall *call, GError **error)
     for (guint i = 0; i < man->resources->len; i++) {
         virLockManagerResource *resource = man->resources->pdata[i];
         gboolean bridge =
-            !virLockManagerFindHeld(leases, resource->lease, VIR_LOCK_HOLD_LEASE) &&
-            virLockManagerFindHeld(leases, resource->lease, VIR_LOCK_HOLD_BRIDGE);
+            virLockManagerFindHeld(leases, resource->lease, VIR_LOCK_HOLD_BRIDGE) != NULL;
 
         g_mutex_lock(&man->lock);
         resource->hold = bridge ? VIR_LOCK_HOLD_BRIDGE : VIR_LOCK_HOLD_LEASE;

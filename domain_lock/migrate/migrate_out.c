@@ -541,16 +541,32 @@ virOutSetStays(virMigrateOut *out, GError *why, GError **error)
                                out->host);
 }
 
+/* A guest that came a moment ago has bridges of its own yet, which are in the way of those that
+ * the next destination takes. */
+static gboolean
+virOutSettle(virDomainLockObj *obj, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (virDomainLockIsSettled(obj) || virDomainLockSettle(obj, &why))
+        return TRUE;
+    g_propagate_prefixed_error(error, g_steal_pointer(&why),
+                               "it has only just come, and its leases are not its own yet: ");
+    return FALSE;
+}
+
 gboolean
 virDomainLockMigrateOut(virMigrateOut *out, GError **error)
 {
     virDomainLockObj *obj = out->obj;
     GError *why = NULL;
+    gboolean settled = virOutSettle(obj, &why);
     gboolean ok;
 
     virDomainLockObjSetStep(obj, "migrate", 1);
     /* what an earlier one could not end is in the way of this one */
-    if (!virDomainLockMigrateGoOn(obj, &why) || !virMigrateOutCheck(out, &why)) {
+    if (!settled || !virDomainLockMigrateGoOn(obj, &why) ||
+        !virMigrateOutCheck(out, &why)) {
         virDomainLockObjSetStep(obj, NULL, 0);
         virOutSetStays(out, why, error);
         return FALSE;

@@ -306,6 +306,55 @@ reach(virLockManagerState state)
 
 /* --- tests -------------------------------------------------------------------------------- */
 
+/* "guest-..." and "lease-key", each with its bridge. */
+static gboolean
+inquireBoth(gpointer objectData, GPtrArray **leases, const virLockWait *wait,
+            GError **error)
+{
+    const char *names[] = {"guest-" FAKE_UUID, "lease-key"};
+
+    *leases = g_ptr_array_new();
+    for (guint i = 0; i < 2 * G_N_ELEMENTS(names); i++) {
+        virLockLease *lease = g_new0(virLockLease, 1);
+
+        lease->structSize = sizeof(*lease);
+        lease->hold = i % 2 ? VIR_LOCK_HOLD_BRIDGE : VIR_LOCK_HOLD_LEASE;
+        lease->mode = VIR_LOCK_MODE_EXCLUSIVE;
+        lease->name = g_strdup(names[i / 2]);
+        g_ptr_array_add(*leases, lease);
+    }
+    return TRUE;
+}
+
+static gboolean
+settleBoth(gpointer objectData, virLockDriverResource *const *resources, gsize n,
+           const virLockWait *wait, GError **error)
+{
+    g_assert_cmpuint(n, ==, 2);
+    return TRUE;
+}
+
+/* Its supervisor died after it had taken the leases, and before it freed the bridges: as long as
+ * those are held, the guest cannot go to another host.
+ *
+ * Seen failing: when who holds the lease is taken for settled (virLockManagerAttach). */
+static void
+testAttachBoth(void)
+{
+    virLockDriver before = plugin->driver;
+    g_autoptr(virLockManager) man =
+        fakeManager(plugin, VIR_LOCK_MANAGER_NEW_ATTACH, NULL);
+    g_autoptr(GError) error = NULL;
+
+    plugin->driver.inquire = inquireBoth;
+    plugin->driver.settle = settleBoth;
+    must(callSetPid(man, &error) && callAcquire(man, &error), error);
+    g_assert_cmpint(man->state, ==, VIR_LOCK_STATE_UNSETTLED);
+    must(callSettle(man, &error), error);
+    g_assert_cmpint(man->state, ==, VIR_LOCK_STATE_HELD);
+    plugin->driver = before;
+}
+
 static void
 testCell(gconstpointer data)
 {
@@ -515,6 +564,7 @@ main(int argc, char **argv)
     g_test_add_func("/state/no-run-lease", testNoRunLease);
     g_test_add_func("/state/no-run-lease-refused", testNoRunLeaseRefused);
     g_test_add_func("/state/failure-keeps-state", testFailureKeepsState);
+    g_test_add_func("/state/attach-both", testAttachBoth);
     rc = g_test_run();
     virLockManagerPluginUnload(plugin);
     fakeStoreFree(store);
