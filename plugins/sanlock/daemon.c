@@ -244,7 +244,7 @@ virSanlockDaemonNext(int fd, virSanlockStateMessage *state)
     return g_steal_pointer(&words);
 }
 
-static gboolean
+gboolean
 virSanlockDaemonWdmdListens(void)
 {
     struct sockaddr_un addr;
@@ -274,7 +274,6 @@ virSanlockDaemonReadState(virSanlockDaemonState *state, GError **error)
     g_strlcpy(state->hostName, hostName ? hostName : "", sizeof(state->hostName));
     g_strlcpy(state->version, version ? version : "?", sizeof(state->version));
     state->useWatchdog = wordNumber(words, "use_watchdog") != 0;
-    state->wdmdListens = virSanlockDaemonWdmdListens();
     state->monotimeSec = wordNumber(words, "monotime");
     state->maxWorkerThreads = wordNumber(words, "max_worker_threads");
     return TRUE;

@@ -32,7 +32,6 @@ typedef struct _virSanlockDaemonState {
     char hostName[64];
     char version[32];
     gboolean useWatchdog;
-    gboolean wdmdListens; /* or whoever asked may not know */
     gint64 monotimeSec;
     guint maxWorkerThreads;
 } virSanlockDaemonState;
@@ -45,6 +44,9 @@ typedef enum {
     VIR_SANLOCK_MEMBER_JOINED,
     VIR_SANLOCK_MEMBER_CHANGING, /* joining, leaving, or failed and not yet cleaned up */
 } virSanlockMember;
+
+/** Whether wdmd is there for sanlock; TRUE, too, if this user may not ask. */
+gboolean virSanlockDaemonWdmdListens(void);
 
 /** Whether the daemon has this host in the lockspace. No I/O. A lockspace that failed stays
  * in its lists until all its holders are gone, and looks joined to sanlock_inq_lockspace. */

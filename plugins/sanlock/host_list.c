@@ -138,6 +138,7 @@ typedef struct {
     virSanlockConfig *config;
     virSanlockDaemonId id;
     virSanlockDaemonState state;
+    gboolean wdmdListens;
     GError *markers; /* guests of another daemon */
 } virSanlockDaemonQuery;
 
@@ -158,24 +159,24 @@ virSanlockDaemonQueryJob(gpointer data, GError **error)
     if (!virSanlockDaemonIdentify(&query->id, error) ||
         !virSanlockDaemonReadState(&query->state, error))
         return FALSE;
+    query->wdmdListens = virSanlockDaemonWdmdListens();
     (void)!virSanlockMarkerCheck(query->config, &query->id, &query->markers);
     return TRUE;
 }
 
 static void
-virSanlockDiagnoseWatchdog(const virSanlockConfig *config,
-                           const virSanlockDaemonState *state,
+virSanlockDiagnoseWatchdog(const virSanlockDaemonQuery *query,
                            const virSanlockRoster *roster, GPtrArray *findings)
 {
-    if (!state->useWatchdog)
+    if (!query->state.useWatchdog)
         virSanlockFindingAdd(
             findings,
-            config->watchdogRequired ? VIR_LOCK_FINDING_ERROR : VIR_LOCK_FINDING_WARNING,
+            query->config->watchdogRequired ? VIR_LOCK_FINDING_ERROR : VIR_LOCK_FINDING_WARNING,
             "watchdog",
             "set up wdmd and run sanlock without -w 0 (Debian: in /etc/default/sanlock)",
             "the sanlock daemon uses no watchdog: a host that hangs together with "
             "its guests is not reset, and may write after its leases were taken");
-    else if (!state->wdmdListens)
+    else if (!query->wdmdListens)
         virSanlockFindingAdd(findings, VIR_LOCK_FINDING_ERROR, "watchdog",
                              "start wdmd.service; it needs a watchdog device",
                              "wdmd does not run, and without it sanlock joins nothing");
@@ -221,7 +222,7 @@ virSanlockDiagnoseDaemon(virSanlockConfig *config, const virSanlockRoster *roste
         if (query->markers)
             virSanlockFindingAdd(findings, VIR_LOCK_FINDING_ERROR, "guests", NULL, "%s",
                                  query->markers->message);
-        virSanlockDiagnoseWatchdog(config, &query->state, roster, findings);
+        virSanlockDiagnoseWatchdog(query, roster, findings);
     }
     g_atomic_rc_box_release_full(query, virSanlockDaemonQueryClear);
 }

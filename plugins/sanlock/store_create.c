@@ -224,22 +224,23 @@ virSanlockCreationIsFree(const virSanlockCreation *creation, GError **error)
 }
 
 /* Partition tables, file systems, volume managers and RAID leave their marks at the beginning
- * or at the end of a device. */
+ * or at the end of a device. FALSE: it cannot be read. */
 static gboolean
-virSanlockCreationIsBlank(const virSanlockCreation *creation)
+virSanlockCreationReadMarks(const virSanlockCreation *creation, gboolean *blank,
+                            GError **error)
 {
-    g_auto(virFd) fd = virSanlockStoreOpenFd(creation->path, O_RDONLY, NULL);
+    g_auto(virFd) fd = virSanlockStoreOpenFd(creation->path, O_RDONLY, error);
     g_autoptr(virSanlockBytes) bytes = virSanlockBuffer(MARKS_BYTES);
     guint64 size = 0;
 
-    if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size) < 0 || size < MARKS_BYTES)
+    if (fd < 0)
         return FALSE;
-    for (guint end = 0; end < 2; end++) {
+    *blank = ioctl(fd, BLKGETSIZE64, &size) == 0 && size >= MARKS_BYTES;
+    for (guint end = 0; *blank && end < 2; end++) {
         off_t offset = end ? (off_t)(size - MARKS_BYTES) : 0;
 
-        if (pread(fd, bytes, MARKS_BYTES, offset) != MARKS_BYTES || bytes[0] != 0 ||
-            memcmp(bytes, bytes + 1, MARKS_BYTES - 1) != 0)
-            return FALSE;
+        *blank = pread(fd, bytes, MARKS_BYTES, offset) == MARKS_BYTES && bytes[0] == 0 &&
+                 memcmp(bytes, bytes + 1, MARKS_BYTES - 1) == 0;
     }
     return TRUE;
 }
@@ -250,6 +251,7 @@ virSanlockCreationLookJob(gpointer data, GError **error)
 {
     virSanlockCreation *creation = data;
     g_autoptr(virSanlockStore) store = NULL;
+    gboolean blank;
     struct stat st;
 
     if (stat(creation->path, &st) < 0) {
@@ -282,8 +284,10 @@ virSanlockCreationLookJob(gpointer data, GError **error)
                     creation->path);
         return FALSE;
     }
-    if (creation->force || (creation->isDevice ? virSanlockCreationIsBlank(creation)
-                                               : st.st_size == 0))
+    blank = st.st_size == 0; /* of a file */
+    if (creation->isDevice && !virSanlockCreationReadMarks(creation, &blank, error))
+        return FALSE;
+    if (creation->force || blank)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
                 "cannot create store %s: it %s and is not a store (--force overwrites it)",
