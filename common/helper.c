@@ -6,12 +6,18 @@
 
 #include <dlfcn.h>
 
-char *
-virHelperPath(const char *name)
+const char *
+virHelperDir(void)
 {
     const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
 
-    return g_build_filename(dir && *dir ? dir : LEASEHOLD_HELPERDIR, name, NULL);
+    return dir && *dir ? dir : LEASEHOLD_HELPERDIR;
+}
+
+char *
+virHelperPath(const char *name)
+{
+    return g_build_filename(virHelperDir(), name, NULL);
 }
 
 /* In the build tree a module lies beside the programs, where libtool has put it. */

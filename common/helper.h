@@ -8,6 +8,8 @@
 
 #include <leasehold/lock_types.h>
 
+const char *virHelperDir(void);
+
 /** Path of a program; free with g_free. */
 char *virHelperPath(const char *name) G_GNUC_WARN_UNUSED_RESULT;
 

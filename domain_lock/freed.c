@@ -84,7 +84,8 @@ virFreedAwait(virLockConfig *config, const virDomainLockStatus *status, gint64 d
             return TRUE;
         if (g_get_monotonic_time() + FREED_POLL_USEC >= deadlineUsec) {
             g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_TIMEOUT,
-                        "QEMU of guest '%s' is dead, but its leases were not seen free: %s%s",
+                        "QEMU of guest '%s' is dead, but its leases were not seen free: %s%s; the "
+                        "lock daemon frees them, and 'leasehold who' tells when",
                         status->info->name, held ? "it still has " : "",
                         held ? held : why->message);
             return FALSE;

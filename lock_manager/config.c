@@ -95,14 +95,6 @@ virLockConfigPluginDir(void)
     return dir && *dir ? dir : LEASEHOLD_PLUGINDIR;
 }
 
-const char *
-virLockConfigHelperDir(void)
-{
-    const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
-
-    return dir && *dir ? dir : LEASEHOLD_HELPERDIR;
-}
-
 /* --- reading ------------------------------------------------------------------------------ */
 
 /* "host", "lock", "migrate" and every plugin that is installed. */

@@ -18,9 +18,7 @@ virLockDriverParam *virLockConfigPluginParams(virLockConfig *config, const char 
                                               const virLockDriverKey *keys,
                                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/** Where plugins and helper programs lie: LEASEHOLD_PLUGIN_DIR, LEASEHOLD_HELPER_DIR, else
- * where they were installed. */
+/** Where plugins lie: LEASEHOLD_PLUGIN_DIR, else where they were installed. */
 const char *virLockConfigPluginDir(void);
-const char *virLockConfigHelperDir(void);
 
 #endif

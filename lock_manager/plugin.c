@@ -8,6 +8,7 @@
  * have left a thread or an exit handler.
  */
 #include "lock_manager/plugin.h"
+#include "common/helper.h"
 #include "lock_manager/config.h"
 
 #include <dlfcn.h>
@@ -139,7 +140,7 @@ virLockManagerPluginInit(virLockManagerPlugin *plugin, GError **error)
         .hostName = virLockConfigGet(config, "host", "name"),
         .stateDir = virLockConfigGet(config, "host", "state_dir"),
         .runDir = virLockConfigGet(config, "host", "run_dir"),
-        .helperDir = virLockConfigHelperDir(),
+        .helperDir = virHelperDir(),
     };
 
     if (!params)

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "common/helper.h"
 #include "tools/tool.h"
 
 #include <stdio.h>
@@ -179,12 +180,10 @@ virToolDoctorHelper(virToolDoctor *doctor, const char *dir, const char *name)
 static void
 virToolDoctorHelpers(virToolDoctor *doctor)
 {
-    const char *dir = g_getenv("LEASEHOLD_HELPER_DIR");
+    const char *dir = virHelperDir();
     const char *plugin =
         doctor->config ? virLockConfigGet(doctor->config, "lock", "plugin") : NULL;
 
-    if (!dir || !*dir)
-        dir = LEASEHOLD_HELPERDIR;
     virToolDoctorHelper(doctor, dir, "leasehold-supervisor");
     virToolDoctorHelper(doctor, dir, "leasehold-lockfailure");
     if (g_strcmp0(plugin, "sanlock") == 0)
