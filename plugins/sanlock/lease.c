@@ -294,14 +294,15 @@ virSanlockLeaseSetGenerationJob(gpointer data, GError **error)
     return TRUE;
 }
 
-/* What is read: side by side, because each costs the same, and begun in this order. None of it
- * needs another: the set knows from Locate where everything is, and whether that still held
- * is judged when all is there. The use records come last: who holds a bridge may write them. */
+/* What is read side by side, because each costs the same. None of it needs another: the set
+ * knows from Locate where everything is, and whether that still held is judged when all is
+ * there. The use records are read afterwards: who holds a bridge may write them until it is
+ * free, and a read that is begun first may well be the last to look. */
 enum {
     VERIFY_HEADER,
     VERIFY_INDEX,
     VERIFY_GENERATION,
-    VERIFY_BRIDGES, /* one each; then the use records */
+    VERIFY_BRIDGES, /* one each */
 };
 
 typedef struct {
@@ -366,7 +367,6 @@ static gboolean
 virSanlockVerifyRead(gpointer data, gsize i, GError **error)
 {
     virSanlockVerify *verify = data;
-    virSanlockLeaseSet *set = verify->set;
 
     switch (i) {
     case VERIFY_HEADER:
@@ -376,9 +376,8 @@ virSanlockVerifyRead(gpointer data, gsize i, GError **error)
     case VERIFY_GENERATION:
         return virSanlockVerifyGeneration(verify);
     default:
-        i -= VERIFY_BRIDGES;
-        return i < set->n ? virSanlockLeaseReadBridge(&set->leases[i], verify->store, error)
-                          : virSanlockRingsRead(&verify->rings, set, verify->store, error);
+        return virSanlockLeaseReadBridge(&verify->set->leases[i - VERIFY_BRIDGES],
+                                         verify->store, error);
     }
 }
 
@@ -409,8 +408,8 @@ virSanlockVerifyOnce(virSanlockLeaseSet *set, GError **error)
 {
     g_auto(virSanlockVerify) verify = {.set = set, .store = set->store};
 
-    return virSanlockEach(VERIFY_BRIDGES + set->n + 1, virSanlockVerifyRead, &verify,
-                          error) &&
+    return virSanlockEach(VERIFY_BRIDGES + set->n, virSanlockVerifyRead, &verify, error) &&
+           virSanlockRingsRead(&verify.rings, set, set->store, error) &&
            virSanlockVerifyJudge(&verify, error);
 }
 
