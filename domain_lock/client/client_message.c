@@ -13,8 +13,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* What g_dbus_message_bytes_needed wants to see. */
+/* What g_dbus_message_bytes_needed wants to see; its second byte is the type. */
 #define MESSAGE_HEAD 16
+#define MESSAGE_TYPE 1
 #define MESSAGE_SERIAL 1
 
 static void
@@ -81,24 +82,44 @@ virMessageRead(int fd, guint8 *bytes, gsize len, gint64 deadlineUsec, GError **e
     return TRUE;
 }
 
-static GDBusMessage *
-virMessageReceive(int fd, gint64 deadlineUsec, GError **error)
+/* The bytes of one message, or NULL. */
+static guint8 *
+virMessageReceiveBytes(int fd, gsize *len, gint64 deadlineUsec, GError **error)
 {
     g_autofree guint8 *bytes = g_malloc(MESSAGE_HEAD);
-    GDBusMessage *message = NULL;
-    gssize len;
+    gssize needed;
 
     if (!virMessageRead(fd, bytes, MESSAGE_HEAD, deadlineUsec, error))
         return NULL;
-    len = g_dbus_message_bytes_needed(bytes, MESSAGE_HEAD, NULL);
-    if (len >= MESSAGE_HEAD) {
-        bytes = g_realloc(bytes, (gsize)len);
-        if (!virMessageRead(fd, bytes + MESSAGE_HEAD, (gsize)len - MESSAGE_HEAD,
-                            deadlineUsec, error))
-            return NULL;
-        message = g_dbus_message_new_from_blob(bytes, (gsize)len,
-                                               G_DBUS_CAPABILITY_FLAGS_NONE, NULL);
+    needed = g_dbus_message_bytes_needed(bytes, MESSAGE_HEAD, NULL);
+    if (needed < MESSAGE_HEAD) {
+        virMessageSetClosed(error);
+        return NULL;
     }
+    *len = (gsize)needed;
+    bytes = g_realloc(bytes, *len);
+    if (!virMessageRead(fd, bytes + MESSAGE_HEAD, *len - MESSAGE_HEAD, deadlineUsec,
+                        error))
+        return NULL;
+    return g_steal_pointer(&bytes);
+}
+
+/* The next one that is no signal: to parse what is passed over costs as much as the answer. */
+static GDBusMessage *
+virMessageReceive(int fd, gint64 deadlineUsec, GError **error)
+{
+    g_autofree guint8 *bytes = NULL;
+    GDBusMessage *message = NULL;
+    gsize len = 0;
+
+    do {
+        g_free(bytes);
+        bytes = virMessageReceiveBytes(fd, &len, deadlineUsec, error);
+    } while (bytes && bytes[MESSAGE_TYPE] == G_DBUS_MESSAGE_TYPE_SIGNAL);
+    if (!bytes)
+        return NULL;
+    message =
+        g_dbus_message_new_from_blob(bytes, len, G_DBUS_CAPABILITY_FLAGS_NONE, NULL);
     if (!message)
         virMessageSetClosed(error);
     return message;
