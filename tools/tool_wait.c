@@ -3,9 +3,10 @@
  * tool_wait.c: bounds, progress and cancellation of one call of the libraries.
  *
  * The calls block, so a signal has to reach them from outside: the handler writes one byte
- * into a pipe, a thread reads it and cancels the GCancellable (which no handler may do). The
- * handlers are one-shot: a second Ctrl-C ends the program in the usual way. Signals are not
- * blocked, so that a program started by the call does not inherit a mask.
+ * into a pipe, a thread reads it and cancels the GCancellable (which no handler may do). Of a
+ * call that cannot be cancelled the handler says so, and ends the program. The handlers are
+ * one-shot: a second Ctrl-C ends the program in the usual way. Signals are not blocked, so that
+ * a program started by the call does not inherit a mask.
  *
  * Progress shows after one second: on a terminal a bar, elsewhere a line now and then, with
  * --json an object a line.
@@ -31,9 +32,9 @@
 struct _virToolWait {
     virLockWait wait;
     virTool *tool;
-    const char *onInterrupt;
+    char *onInterrupt; /* what to say, or NULL: the call is cancelled */
     GThread *thread;
-    int readFd;
+    int readFd, writeFd;
     gint64 beginUsec;
     gint64 lineUsec; /* when the last plain line was printed */
     gboolean terminal;
@@ -45,17 +46,29 @@ static const int virToolSignals[] = {SIGINT, SIGTERM, SIGHUP};
 G_STATIC_ASSERT(G_N_ELEMENTS(virToolSignals) ==
                 G_N_ELEMENTS(((struct _virToolWait *)NULL)->before));
 
-/* A signal handler has no other way to its context. -1: no wait is in progress. */
-static volatile sig_atomic_t virToolSignalFd = -1;
+/* A signal handler has no other way to its context. NULL: no wait is in progress. */
+static virToolWait *_Atomic virToolSignalled;
+
+static void
+virToolSignalSay(const char *text)
+{
+    (void)!write(STDERR_FILENO, text, strlen(text));
+}
 
 static void
 virToolSignalHandler(int signum)
 {
+    const virToolWait *wait = virToolSignalled;
     int saved = errno;
     char byte = (char)signum;
 
-    if (virToolSignalFd >= 0)
-        (void)!write(virToolSignalFd, &byte, 1);
+    if (wait && wait->onInterrupt) {
+        virToolSignalSay(wait->barShown ? "\r\033[K" : "");
+        virToolSignalSay(wait->onInterrupt);
+        _exit(wait->tool->exitBase + VIR_TOOL_EXIT_FAILURE);
+    }
+    if (wait)
+        (void)!write(wait->writeFd, &byte, 1);
     errno = saved;
 }
 
@@ -70,15 +83,23 @@ virToolSignalThread(gpointer data)
     do {
         n = read(wait->readFd, &byte, 1);
     } while (n < 0 && errno == EINTR);
-    if (n != 1 || byte == 0)
-        return NULL;
-    if (wait->onInterrupt) {
-        fprintf(stderr, "%sleasehold: %s\n", wait->barShown ? "\r\033[K" : "",
-                wait->onInterrupt);
-        _exit(wait->tool->exitBase + VIR_TOOL_EXIT_FAILURE);
-    }
-    g_cancellable_cancel(wait->wait.cancellable);
+    if (n == 1 && byte != 0)
+        g_cancellable_cancel(wait->wait.cancellable);
     return NULL;
+}
+
+static gboolean
+virToolSignalThreadBegin(virToolWait *wait)
+{
+    g_autoptr(GError) error = NULL;
+    int fds[2];
+
+    if (!g_unix_open_pipe(fds, FD_CLOEXEC, &error))
+        return FALSE;
+    wait->readFd = fds[0];
+    wait->writeFd = fds[1];
+    wait->thread = g_thread_new("signals", virToolSignalThread, wait);
+    return TRUE;
 }
 
 static void
@@ -86,15 +107,11 @@ virToolSignalsBegin(virToolWait *wait)
 {
     struct sigaction action = {.sa_handler = virToolSignalHandler,
                                .sa_flags = SA_RESTART | (int)SA_RESETHAND};
-    g_autoptr(GError) error = NULL;
-    int fds[2];
 
     /* without a pipe there is no polite way; the signals then end the program as usual */
-    if (!g_unix_open_pipe(fds, FD_CLOEXEC, &error))
+    if (!wait->onInterrupt && !virToolSignalThreadBegin(wait))
         return;
-    wait->readFd = fds[0];
-    virToolSignalFd = fds[1];
-    wait->thread = g_thread_new("signals", virToolSignalThread, wait);
+    virToolSignalled = wait;
     for (gsize i = 0; i < G_N_ELEMENTS(virToolSignals); i++) {
         (void)sigaction(virToolSignals[i], NULL, &wait->before[i]);
         /* nohup: what is ignored stays ignored */
@@ -106,17 +123,18 @@ virToolSignalsBegin(virToolWait *wait)
 static void
 virToolSignalsEnd(virToolWait *wait)
 {
-    int fd = virToolSignalFd;
     char byte = 0;
 
-    if (!wait->thread)
+    if (virToolSignalled != wait)
         return;
     for (gsize i = 0; i < G_N_ELEMENTS(virToolSignals); i++)
         (void)sigaction(virToolSignals[i], &wait->before[i], NULL);
-    virToolSignalFd = -1;
-    (void)!write(fd, &byte, 1);
+    virToolSignalled = NULL;
+    if (!wait->thread)
+        return;
+    (void)!write(wait->writeFd, &byte, 1);
     g_thread_join(wait->thread);
-    (void)close(fd);
+    (void)close(wait->writeFd);
     (void)close(wait->readFd);
 }
 
@@ -235,7 +253,8 @@ virToolWaitNew(virTool *tool, gint64 limitSec, gint64 busySec, const char *onInt
     virToolWait *wait = g_new0(virToolWait, 1);
 
     wait->tool = tool;
-    wait->onInterrupt = onInterrupt;
+    wait->onInterrupt =
+        onInterrupt ? g_strdup_printf("leasehold: %s\n", onInterrupt) : NULL;
     wait->beginUsec = g_get_monotonic_time();
     wait->terminal = virToolTerminalWidth(stderr) > 0;
     wait->wait.structSize = sizeof(wait->wait);
@@ -272,5 +291,6 @@ virToolWaitFree(virToolWait *wait)
     virToolWaitClear(wait);
     wait->tool->wait = NULL;
     g_object_unref(wait->wait.cancellable);
+    g_free(wait->onInterrupt);
     g_free(wait);
 }
