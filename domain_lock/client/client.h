@@ -62,7 +62,10 @@ virDomainLock *virDomainLockCreateOrResume(virLockConfig *config, virDomainLockS
 
 /** A connection to the supervisor, its handshake done, or -1. */
 int virDomainLockOpen(virDomainLock *dom, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/** The same for whoever listens to signals, or calls more than once; or NULL. */
+/** The same, after virDomainLockAttachIfOrphan. */
+int virDomainLockOpenAttached(virDomainLock *dom,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** As virDomainLockOpen, for whoever listens to signals, or calls more than once; or NULL. */
 GDBusConnection *virDomainLockConnect(virDomainLock *dom,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** The folder has a holder, and its state still names a supervisor that is dead: a thread of

@@ -103,29 +103,68 @@ virCallGreet(int fd, GError **error)
     return FALSE;
 }
 
-int
-virDomainLockOpen(virDomainLock *dom, GError **error)
+/* A supervisor that hangs lets its queue of connections run full: no waiting for that. */
+static int
+virCallConnect(virDomainLock *dom, GError **error)
 {
     g_autofree char *dir = virDomainLockDir(dom);
     g_autofree char *path = g_build_filename(dir, "control", NULL);
-    gint64 until = g_get_monotonic_time() + CALL_CONNECT_SEC * G_USEC_PER_SEC;
-    g_autoptr(GError) why = NULL;
-    /* a supervisor that hangs lets its queue of connections run full: no waiting for that */
-    g_auto(virFd) fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);
 
-    while (fd < 0 && virDomainLockChangesHands(dir) && g_get_monotonic_time() < until) {
-        g_clear_error(&why);
-        g_usleep(CALL_POLL_USEC);
-        fd = virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, &why);
-    }
-    if (fd < 0) {
-        virCallSetNotConnected(dom, why, error);
-        return -1;
-    }
+    return virUnixConnect(path, SOCK_STREAM | SOCK_NONBLOCK, error);
+}
+
+static int
+virCallOpenOn(virDomainLock *dom, int connected, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_auto(virFd) fd = connected;
+
     if (virCallGreet(fd, &why))
         return g_steal_fd(&fd);
     virCallSetSilent(dom, why, error);
     return -1;
+}
+
+int
+virDomainLockOpen(virDomainLock *dom, GError **error)
+{
+    g_autofree char *dir = virDomainLockDir(dom);
+    gint64 until = g_get_monotonic_time() + CALL_CONNECT_SEC * G_USEC_PER_SEC;
+    g_autoptr(GError) why = NULL;
+    int fd = virCallConnect(dom, &why);
+
+    while (fd < 0 && virDomainLockChangesHands(dir) && g_get_monotonic_time() < until) {
+        g_clear_error(&why);
+        g_usleep(CALL_POLL_USEC);
+        fd = virCallConnect(dom, &why);
+    }
+    if (fd >= 0)
+        return virCallOpenOn(dom, fd, error);
+    virCallSetNotConnected(dom, why, error);
+    return -1;
+}
+
+/* A dead supervisor listens until the last of its threads has ended. */
+static gboolean
+virCallListenerLives(int fd)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof(peer);
+    virProcessStat st;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid > 0 &&
+           virProcessReadStat(peer.pid, &st) == 0 && st.state != 'Z' && st.state != 'X';
+}
+
+/* Whoever lives and listens is the supervisor: that is seen sooner than in the guest's state. */
+int
+virDomainLockOpenAttached(virDomainLock *dom, GError **error)
+{
+    g_auto(virFd) fd = virCallConnect(dom, NULL);
+
+    if (fd >= 0 && virCallListenerLives(fd))
+        return virCallOpenOn(dom, g_steal_fd(&fd), error);
+    return virDomainLockAttachIfOrphan(dom, error) ? virDomainLockOpen(dom, error) : -1;
 }
 
 GDBusConnection *
@@ -170,11 +209,11 @@ virDomainLockCall(virDomainLock *dom, const char *method, GVariant *parameters,
 {
     g_autoptr(GVariant) arguments = parameters ? g_variant_ref_sink(parameters) : NULL;
     g_autoptr(GVariant) reply = NULL;
+    g_auto(virFd) fd = virDomainLockOpenAttached(dom, error);
 
-    if (!virDomainLockAttachIfOrphan(dom, error))
-        return FALSE;
-    reply = virDomainLockCallReply(dom, "io.leasehold.Guest1", method, arguments,
-                                   timeoutMsec, error);
+    if (fd >= 0)
+        reply = virDomainLockCallOn(fd, "io.leasehold.Guest1", method, arguments,
+                                    timeoutMsec, error);
     return reply != NULL;
 }
 

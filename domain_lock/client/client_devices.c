@@ -31,8 +31,7 @@ virClientAttachXML(virDomainLock *dom, const char *method, const char *xml, guin
         virXmlNodeIsPacked(xml, strlen(xml))
             ? NULL
             : g_thread_try_new("xml", virClientPackThread, (gpointer)xml, NULL);
-    g_auto(virFd) fd =
-        virDomainLockAttachIfOrphan(dom, error) ? virDomainLockOpen(dom, error) : -1;
+    g_auto(virFd) fd = virDomainLockOpenAttached(dom, error);
     g_autofree char *packed = parser ? g_thread_join(parser) : NULL;
     g_autoptr(GVariant) reply = NULL;
 
