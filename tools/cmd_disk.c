@@ -111,7 +111,6 @@ virToolCmdAttachDisk(virTool *tool)
         {NULL},
     };
     g_autoptr(virDomainLock) dom = NULL;
-    g_autoptr(virDomainLockInfo) before = NULL;
     g_autoptr(virToolWait) wait = NULL;
     g_autoptr(GError) error = NULL;
     g_autofree char *xml = NULL;
@@ -129,7 +128,6 @@ virToolCmdAttachDisk(virTool *tool)
     dom = virToolGuest(tool, tool->args[0]);
     if (!dom)
         return tool->exitStatus;
-    before = virDomainLockPeekInfo(dom, NULL);
     virToolNoteJob(tool, dom, options.noWait);
     wait = virToolWaitNew(
         tool, 0, 0, "interrupted; the disk may still be attached ('leasehold show')");
@@ -137,7 +135,7 @@ virToolCmdAttachDisk(virTool *tool)
                                  &error))
         return virToolFail(tool, error);
     g_clear_pointer(&wait, virToolWaitFree);
-    return virToolReportImages(tool, dom, "has the disk, under its leases", before);
+    return virToolReportImages(tool, dom, "has the disk, under its leases");
 }
 
 int
@@ -207,7 +205,6 @@ virToolCmdChangeMedia(virTool *tool)
         {NULL},
     };
     g_autoptr(virDomainLock) dom = NULL;
-    g_autoptr(virDomainLockInfo) before = NULL;
     g_autoptr(virToolWait) wait = NULL;
     g_autoptr(GError) error = NULL;
     g_autofree char *path = NULL;
@@ -219,7 +216,6 @@ virToolCmdChangeMedia(virTool *tool)
     dom = virToolGuest(tool, tool->args[0]);
     if (!dom)
         return tool->exitStatus;
-    before = virDomainLockPeekInfo(dom, NULL);
     virToolNoteJob(tool, dom, noWait);
     wait = virToolWaitNew(
         tool, 0, 0, "interrupted; the medium may still be changed ('leasehold show')");
@@ -230,6 +226,5 @@ virToolCmdChangeMedia(virTool *tool)
     return virToolReportImages(
         tool, dom,
         eject ? "has an empty drive, and the leases of the medium are free"
-              : "has the medium, under its leases",
-        before);
+              : "has the medium, under its leases");
 }

@@ -281,9 +281,8 @@ char *virToolReadXml(const char *path, GError **error);
 /** Notes on what is doubtful about the images of the guest and was not @before (or NULL). */
 void virToolNoteImages(virTool *tool, const virDomainLockInfo *info,
                        const virDomainLockInfo *before);
-/** The same, and then virToolReportGuest. */
-int virToolReportImages(virTool *tool, virDomainLock *dom, const char *sentence,
-                        const virDomainLockInfo *before);
+/** The same of @dom since it was looked up, and then virToolReportGuest. */
+int virToolReportImages(virTool *tool, virDomainLock *dom, const char *sentence);
 /** On a terminal, says for which job of the guest the command has to wait, if there is one. */
 void virToolNoteJob(virTool *tool, virDomainLock *dom, gboolean noWait);
 /** "acpi,agent" as flags of a shutdown or reboot, or 0 with the usage error reported. */

@@ -250,13 +250,12 @@ virToolNoteImages(virTool *tool, const virDomainLockInfo *info,
 }
 
 int
-virToolReportImages(virTool *tool, virDomainLock *dom, const char *sentence,
-                    const virDomainLockInfo *before)
+virToolReportImages(virTool *tool, virDomainLock *dom, const char *sentence)
 {
     g_autoptr(virDomainLockInfo) info = virDomainLockPeekInfo(dom, NULL);
 
     if (info)
-        virToolNoteImages(tool, info, before);
+        virToolNoteImages(tool, info, virDomainLockGetLookupInfo(dom));
     return virToolReportGuest(tool, dom, sentence);
 }
 

@@ -33,6 +33,7 @@ virDomainLockFree(virDomainLock *dom)
         return;
     virLockConfigUnref(dom->config);
     virDomainLockInfoFree(dom->startInfo);
+    virDomainLockInfoFree(dom->lookupInfo);
     g_free(dom->name);
     g_free(dom->uuid);
     g_free(dom);
@@ -54,6 +55,12 @@ const virDomainLockInfo *
 virDomainLockGetStartInfo(virDomainLock *dom)
 {
     return dom->startInfo;
+}
+
+const virDomainLockInfo *
+virDomainLockGetLookupInfo(virDomainLock *dom)
+{
+    return dom->lookupInfo;
 }
 
 static const char *
@@ -227,31 +234,40 @@ virDomainLockList(virLockConfig *config, guint flags, GError **error)
 /* --- lookup ------------------------------------------------------------------------- */
 
 static virDomainLock *
+virClientFound(virLockConfig *config, virDomainLockInfo *info)
+{
+    virDomainLock *dom = virDomainLockNew(config, info->name, info->uuid);
+
+    dom->lookupInfo = info;
+    return dom;
+}
+
+static virDomainLock *
 virClientLookupUuid(virLockConfig *config, const char *text)
 {
     g_autofree char *uuid = g_ascii_strdown(text, -1);
-    g_autoptr(virDomainLockInfo) info = virDomainLockReadInfo(config, uuid);
+    virDomainLockInfo *info = virDomainLockReadInfo(config, uuid);
 
-    return info ? virDomainLockNew(config, info->name, info->uuid) : NULL;
+    return info ? virClientFound(config, info) : NULL;
 }
 
 /* Two guests may have had the same name; one that lives counts first, then the latest. */
-static const virDomainLockInfo *
-virClientPrefer(const virDomainLockInfo *a, const virDomainLockInfo *b)
+static gboolean
+virClientPrefers(const virDomainLockInfo *a, const virDomainLockInfo *b)
 {
     gboolean aEnded = a->state == VIR_DOMAIN_LOCK_STATE_SHUTOFF;
     gboolean bEnded = b->state == VIR_DOMAIN_LOCK_STATE_SHUTOFF;
 
     if (aEnded != bEnded)
-        return aEnded ? b : a;
-    return a->endedUsec >= b->endedUsec ? a : b;
+        return bEnded;
+    return a->endedUsec >= b->endedUsec;
 }
 
 virDomainLock *
 virDomainLockLookup(virLockConfig *config, const char *nameOrUuid, GError **error)
 {
     g_autoptr(GPtrArray) list = NULL;
-    const virDomainLockInfo *best = NULL;
+    guint best = G_MAXUINT;
     virDomainLock *dom = NULL;
 
     if (g_uuid_string_is_valid(nameOrUuid) &&
@@ -261,11 +277,12 @@ virDomainLockLookup(virLockConfig *config, const char *nameOrUuid, GError **erro
     for (guint i = 0; list && i < list->len; i++) {
         const virDomainLockInfo *info = g_ptr_array_index(list, i);
 
-        if (g_strcmp0(info->name, nameOrUuid) == 0)
-            best = best ? virClientPrefer(best, info) : info;
+        if (g_strcmp0(info->name, nameOrUuid) == 0 &&
+            (best == G_MAXUINT || !virClientPrefers(list->pdata[best], info)))
+            best = i;
     }
-    if (best)
-        return virDomainLockNew(config, best->name, best->uuid);
+    if (best != G_MAXUINT)
+        return virClientFound(config, g_ptr_array_steal_index(list, best));
     if (list)
         g_set_error(
             error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,

@@ -17,7 +17,8 @@ struct _virDomainLock {
     virLockConfig *config;
     char *name;
     char *uuid;
-    virDomainLockInfo *startInfo; /* of a handle that a start returned */
+    virDomainLockInfo *startInfo;  /* of a handle that a start returned */
+    virDomainLockInfo *lookupInfo; /* of one that a lookup returned */
 };
 
 virDomainLock *virDomainLockNew(virLockConfig *config, const char *name,

@@ -229,6 +229,9 @@ virDomainLockInfo *virDomainLockPeekInfo(virDomainLock *dom, GError **error)
 /** What the supervisor said of the guest at the moment when it was ready; owned by @dom. Nobody
  * is asked for it. NULL unless @dom comes from a call that started the guest. */
 const virDomainLockInfo *virDomainLockGetStartInfo(virDomainLock *dom);
+/** What PeekInfo would have said at the moment of the lookup; owned by @dom. NULL unless @dom
+ * comes from virDomainLockLookup. */
+const virDomainLockInfo *virDomainLockGetLookupInfo(virDomainLock *dom);
 
 typedef enum {
     VIR_DOMAIN_LOCK_SHUTDOWN_ACPI = 1 << 0,  /* default when no mode is given */
