@@ -7,6 +7,7 @@
  * may have had its effect or not. How a job prepares for this is in reattach.h.
  */
 #include "codec.h"
+#include "domain_lock/migrate/migrate.h"
 #include "domain_lock/save/save.h"
 #include "reattach.h"
 #include <stdlib.h>
@@ -29,11 +30,20 @@ virRecoverStart(virReattach *re, guint step, JsonObject *details, GError **error
     return TRUE;
 }
 
-/* What is left is found without the journal: disks by virReattachDisks, bridges by the lock
- * daemon. */
+/* What is left is found without the journal: virReattachDisks. */
 static gboolean
 virRecoverNothing(virReattach *re, guint step, JsonObject *details, GError **error)
 {
+    return TRUE;
+}
+
+/* Which bridges are left the lock daemon has told, and the supervisor goes on with them. With none
+ * left nothing waits for the source any more, as the old supervisor may have said. */
+static gboolean
+virRecoverSettle(virReattach *re, guint step, JsonObject *details, GError **error)
+{
+    if (virDomainLockIsSettled(re->obj))
+        virDomainLockObjSetMessage(re->obj, NULL);
     return TRUE;
 }
 
@@ -150,7 +160,7 @@ static const virRecovery recoveries[] = {
     {"detach-lease", virRecoverLease},
     {"save", virRecoverSave},       {"restore", virRecoverRestore},
     {"migrate", virRecoverMigrate}, {"incoming", virMigrateInRecover},
-    {"settle", virRecoverNothing},
+    {"settle", virRecoverSettle},
     {"snapshot-create", virRecoverSnapshot},
     {"snapshot-delete", virRecoverSnapshot},
     {"snapshot-revert", virRecoverSnapshot},

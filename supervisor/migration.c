@@ -22,11 +22,12 @@ virMigrationEnded(virSupervisorMigration *migration)
            VIR_DOMAIN_LOCK_STATE_SHUTOFF;
 }
 
+/* A guest that is yielded is settled: what is wanted last is all that is left to be done. */
 static void
 virMigrationAgain(virSupervisorMigration *migration, GSourceFunc func)
 {
-    if (migration->timer == 0)
-        migration->timer = g_timeout_add_seconds(MIGRATION_AGAIN_SEC, func, migration);
+    g_clear_handle_id(&migration->timer, g_source_remove);
+    migration->timer = g_timeout_add_seconds(MIGRATION_AGAIN_SEC, func, migration);
 }
 
 /* --- given up, and QEMU did not answer ------------------------------------------------ */
@@ -75,13 +76,15 @@ virMigrationCheckStuck(virSupervisorMigration *migration)
 
 /* --- settling ----------------------------------------------------------------------- */
 
+/* A migration that was asked for since the last attempt has settled it first. */
 static gboolean
 virMigrationSettleRun(gpointer data, GError **error)
 {
     virSupervisorMigration *migration = data;
+    virDomainLockObj *obj = virSupervisorGetObj(migration->sup);
 
-    return virMigrationEnded(migration) ||
-           virDomainLockSettle(virSupervisorGetObj(migration->sup), error);
+    return virMigrationEnded(migration) || virDomainLockIsSettled(obj) ||
+           virDomainLockSettle(obj, error);
 }
 
 static gboolean

@@ -9,6 +9,7 @@ migrate_tests = \
 	%D%/test-migrate-domains.py \
 	%D%/test-migrate-faults.py \
 	%D%/test-migrate-late.py \
+	%D%/test-migrate-onward.py \
 	%D%/test-migrate-postcopy.py \
 	%D%/test-migrate-preflight.py \
 	%D%/test-migrate-steps.py \
