@@ -11,13 +11,15 @@
 /* Of one look at one lease. */
 #define FREED_LOOK_USEC (5 * G_USEC_PER_SEC)
 
+/* What others can take at once (etaSec) stands there only because the lock daemon that would have
+ * freed it is gone. */
 static gboolean
 virFreedIsOwner(const virDomainLockStatus *status, GPtrArray *owners)
 {
     for (guint i = 0; i < owners->len; i++) {
         const virLockOwner *owner = g_ptr_array_index(owners, i);
 
-        if (owner->pid == status->qemu.pid &&
+        if (owner->pid == status->qemu.pid && owner->etaSec != 0 &&
             g_strcmp0(owner->guestUuid, status->info->uuid) == 0)
             return TRUE;
     }
