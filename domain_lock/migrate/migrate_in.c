@@ -340,7 +340,7 @@ virIncomingCheckPaused(virIncoming *incoming, GError **error)
 }
 
 static gboolean
-virIncomingCheckAlive(virIncoming *incoming, GError **error)
+virIncomingCheckAlive(virIncoming *incoming, const char *when, GError **error)
 {
     virDomainLockObj *obj = incoming->start.obj;
     virDomainLockProcess qemu;
@@ -351,8 +351,7 @@ virIncomingCheckAlive(virIncoming *incoming, GError **error)
     if (virDomainLockProcessAlive(&qemu))
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
-                "QEMU ended before the guest ran there; its words are in '%s'",
-                obj->status->info->logPath);
+                "QEMU ended %s; its words are in '%s'", when, obj->status->info->logPath);
     return FALSE;
 }
 
@@ -362,7 +361,7 @@ virIncomingExplainEnd(virIncoming *incoming, GError **error)
 {
     g_autoptr(GError) ended = NULL;
 
-    if (virIncomingCheckAlive(incoming, &ended))
+    if (virIncomingCheckAlive(incoming, "while the guest's memory came", &ended))
         return;
     g_clear_error(error);
     g_propagate_error(error, g_steal_pointer(&ended));
