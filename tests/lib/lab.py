@@ -39,6 +39,8 @@ PAYLOAD = os.path.join(PAYLOAD_DIR, "payload.img")
 ROOM = 1 << 30
 # The exit status of "try again later".
 TRY_AGAIN = 4
+# Of the next step of a sequence, on a busy machine too (wait_until).
+STEP_SEC = 90
 PAYLOAD_CHECK = os.path.join(PAYLOAD_DIR, "payload-check")
 
 
@@ -202,7 +204,7 @@ class Steps:
 
     def __init__(self):
         self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.ours.settimeout(30)
+        self.ours.settimeout(STEP_SEC)
         self.buffer = b""
         self.seen = []
 

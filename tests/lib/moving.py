@@ -16,7 +16,7 @@ import socket
 import stat
 import threading
 
-from lab import Host, Steps
+from lab import STEP_SEC, Host, Steps
 
 SYS_PIDFD_OPEN, SYS_PIDFD_GETFD = 434, 438
 libc = ctypes.CDLL(None, use_errno=True)
@@ -68,12 +68,12 @@ class RemoteSteps(Steps):
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(path)
         self.listener.listen()
-        self.listener.settimeout(30)
+        self.listener.settimeout(STEP_SEC)
 
     def read(self):
         if self.ours is None:
             self.ours, _ = self.listener.accept()
-            self.ours.settimeout(30)
+            self.ours.settimeout(STEP_SEC)
         return super().read()
 
     def close(self):
