@@ -57,6 +57,7 @@ struct _virDomainLockObj {
     GError *requestOver; /* a shutdown request came to nothing: for who waits */
     gint resetting;      /* atomic: by the host; its RESETs are not the guest's */
     gint stuck;          /* atomic: virDomainLockMigrateIsStuck */
+    gboolean isWhole;    /* worker thread: all of its memory is here */
     char *description;   /* as it is now, see describe.h; NULL: foreign, or not yet */
     virDomainLockJobState job;
     GPtrArray *deferred; /* what came while it started or was attached */

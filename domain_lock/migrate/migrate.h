@@ -162,6 +162,10 @@ char *virMigrateStreamNewKey(GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean virMigrateStreamSetUp(virDomainLockObj *obj, const virMigrateParams *params,
                                const char *key, gboolean incoming,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** Whether the last migration was one with postcopy, so that the rest of the guest's memory was to
+ * follow it. */
+gboolean virMigrateStreamIsPostcopy(virDomainLockObj *obj, gboolean *postcopy,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Forgets the key. */
 void virMigrateStreamTearDown(virDomainLockObj *obj);
 gboolean virMigrateStreamQuery(virDomainLockObj *obj, virMigrateProgress *progress,

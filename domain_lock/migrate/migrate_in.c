@@ -402,7 +402,7 @@ virIncomingTakeOver(virIncoming *incoming, GError **error)
     /* the last moment at which a QEMU that died, or storage that hangs, costs nobody the guest's
      * memory */
     return virMigrateStorageAwait(incoming->in->storage, wait.cancellable, error) &&
-           virIncomingCheckAlive(incoming, error) &&
+           virIncomingCheckAlive(incoming, "before the guest ran there", error) &&
            virLockManagerCompleteMigrateIn(incoming->start.obj->man, incoming->in->cookie,
                                            0, &wait, error);
 }
@@ -576,18 +576,24 @@ virMigrateInRecover(virReattach *re, guint step, JsonObject *details, GError **e
 
 /* --- after it ----------------------------------------------------------------------- */
 
-/* A guest whose memory stays away can neither go on nor go back. */
+/* A guest whose memory stays away can neither go on nor go back. When it is whole, what QEMU says
+ * of a migration is of something else: "failed" of a snapshot. */
 static gboolean
 virSettleCheckMemory(virDomainLockObj *obj, GError **error)
 {
     g_autofree char *host = virDomainLockObjGetPeer(obj);
     g_auto(virMigrateProgress) progress = {0};
     g_autofree char *message = NULL;
+    gboolean postcopy = FALSE;
 
-    if (!virMigrateStreamQuery(obj, &progress, error))
+    if (obj->isWhole)
+        return TRUE;
+    if (!virMigrateStreamIsPostcopy(obj, &postcopy, error) ||
+        !virMigrateStreamQuery(obj, &progress, error))
         return FALSE;
-    if (!g_str_equal(progress.status, "postcopy-paused") &&
-        !g_str_equal(progress.status, "failed"))
+    obj->isWhole = !postcopy || g_str_equal(progress.status, "completed");
+    if (obj->isWhole || (!g_str_equal(progress.status, "postcopy-paused") &&
+                         !g_str_equal(progress.status, "failed")))
         return TRUE;
     message = g_strdup_printf("the rest of its memory did not come from host '%s'; start it "
                               "anew from its disks",

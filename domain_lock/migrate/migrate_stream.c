@@ -57,6 +57,28 @@ virStreamHasCapability(JsonArray *list, const char *name)
     return FALSE;
 }
 
+/* Whether QEMU's last migration had one of them. */
+static gboolean
+virStreamHad(virDomainLockObj *obj, const char *one, const char *other, gboolean *had,
+             GError **error)
+{
+    g_autoptr(JsonNode) answer = obj->guest->ops->command(
+        obj->guest, "query-migrate-capabilities", NULL,
+        g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
+    JsonArray *list =
+        answer && JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
+
+    *had = list && (virStreamHasCapability(list, one) ||
+                    virStreamHasCapability(list, other));
+    return answer != NULL;
+}
+
+gboolean
+virMigrateStreamIsPostcopy(virDomainLockObj *obj, gboolean *postcopy, GError **error)
+{
+    return virStreamHad(obj, "postcopy-ram", "postcopy-ram", postcopy, error);
+}
+
 /* QEMU (7.2) takes the return path of a migration with postcopy that broke off for open in the
  * next one: it has the destination answer there, and reads nothing of it. A connection that is
  * closed with something unread is reset, and the end of the guest's memory lost. With a return
@@ -65,16 +87,12 @@ static gboolean
 virStreamWantsReturnPath(virDomainLockObj *obj, const virMigrateParams *params,
                          gboolean *wants, GError **error)
 {
-    g_autoptr(JsonNode) answer = obj->guest->ops->command(
-        obj->guest, "query-migrate-capabilities", NULL,
-        g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC, error);
-    JsonArray *before =
-        answer && JSON_NODE_HOLDS_ARRAY(answer) ? json_node_get_array(answer) : NULL;
+    gboolean had = FALSE;
 
-    *wants = (params->flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) != 0 ||
-             (before && (virStreamHasCapability(before, "postcopy-ram") ||
-                         virStreamHasCapability(before, "return-path")));
-    return answer != NULL;
+    if (!virStreamHad(obj, "postcopy-ram", "return-path", &had, error))
+        return FALSE;
+    *wants = had || (params->flags & VIR_DOMAIN_LOCK_MIGRATE_POSTCOPY) != 0;
+    return TRUE;
 }
 
 /* zlib is the one compression that every QEMU has, and it needs multifd. */

@@ -6,7 +6,9 @@ cannot. Meanwhile a third host gets none of its disks, to write or to read, and 
 until it has them (I5).
 
 Seen failing: with the look at the bridges taken out of the sanlock plugin
-(virSanlockTakeLookAtBridges), the third host gets the disks, and the guest.
+(virSanlockTakeLookAtBridges), the third host gets the disks, and the guest. With a supervisor that
+goes by what QEMU says of its last migration, whatever that was (virSettleCheckMemory), a guest that
+waits for its leases is ended when its snapshot fails.
 
 In test-migrate-bridges-all.py the source is cut off for good, and its leases are taken when it is surely
 dead: that takes more than a minute.
@@ -15,14 +17,16 @@ dead: that takes more than a minute.
 import json
 import os
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, requires, wait_until  # noqa: E402
+from lab import TOP_BUILD, Lab, Steps, Tap, requires, wait_until  # noqa: E402
 from moving import Rsh, Thread  # noqa: E402
 
-requires("sanlock", "qemu-system-x86_64", "payload")
+requires("sanlock", "qemu-system-x86_64", "qemu-img", "payload")
 tap = Tap()
+FAULTY = os.path.join(TOP_BUILD, "tests/guest/.libs/faulty_storage.so")
 
 
 def info(host, name):
@@ -124,12 +128,51 @@ def cut_off(lab, rsh, for_good):
     tap.ok(good, what + ": the disk shows no two writers", report)
 
 
+def snapshot_fails(lab, rsh):
+    alpha, beta, _ = lab.hosts
+    # given a guest that waits for its leases, whose source keeps them
+    disk, storage = lab.file("snap.img"), lab.file("storage")
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", lab.payload("raw.img"), disk], check=True)
+    xml, _ = lab.domain("snap", disk)
+    subprocess.run(["sed", "-i", "s/type='raw'/type='qcow2'/", xml], check=True)
+    with open(storage, "w"):
+        rsh.add(beta, LD_PRELOAD=FAULTY, LEASEHOLD_TEST_STORAGE=storage,
+                LEASEHOLD_TEST_STORAGE_OF=disk,
+                ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+    source, target = Steps(), rsh.steps_of(beta)
+    run = alpha.popen("run", xml, steps=source)
+    stands = Thread(lambda: source.until("migrate:6"))
+    run.communicate(timeout=60)
+    move = alpha.popen("migrate", "snap", "beta", "--rsh", rsh.command)
+    target.until("settle:1")
+    stands.wait()
+    # when its snapshot cannot be written
+    target.go()
+    snapshot = beta.popen("snapshot", "create", "snap", "one")
+    target.until("snapshot-create:3")
+    with open(storage, "w") as out:
+        out.write("write")
+    target.close()
+    _, errors = snapshot.communicate(timeout=60)
+    with open(storage, "w"):
+        rsh.add(beta)
+    # then it goes on, and gets its leases
+    tap.ok(snapshot.returncode == 4 and "snapshot" in errors, "a snapshot fails meanwhile", errors)
+    source.close()
+    move.communicate(timeout=60)
+    tap.ok(wait_until(40, lambda: holds(beta, "snap") == ["lease"]) and
+           info(beta, "snap")["state"] == "running", "and the guest goes on, and has its leases",
+           beta.leasehold("show", "snap").stdout)
+    beta.leasehold("destroy", "snap")
+
+
 with Lab("bridges") as the_lab:
     the_lab.store()
     the_lab.join(*[the_lab.host(name, i + 1) for i, name in enumerate(("alpha", "beta", "gamma"))])
     shell = Rsh(the_lab)
     source_has_let_go(the_lab, shell)
     cut_off(the_lab, shell, False)
+    snapshot_fails(the_lab, shell)
     if os.environ.get("TEST_MIGRATE_ALL"):
         cut_off(the_lab, shell, True)
 
