@@ -301,7 +301,6 @@ virSanlockLeaseSetGenerationJob(gpointer data, GError **error)
 enum {
     VERIFY_HEADER,
     VERIFY_INDEX,
-    VERIFY_GENERATION,
     VERIFY_BRIDGES, /* one each */
 };
 
@@ -335,17 +334,6 @@ virSanlockVerifyIndex(virSanlockVerify *verify, GError **error)
     return verify->index != NULL;
 }
 
-/* Not to be known now is no fault: who needs it asks again. */
-static gboolean
-virSanlockVerifyGeneration(virSanlockVerify *verify)
-{
-    g_autoptr(GError) why = NULL;
-
-    if (!virSanlockLeaseSetGenerationJob(verify->set, &why))
-        g_debug("%s", why->message);
-    return TRUE;
-}
-
 /* Once it was seen it need not be seen again: who takes it later finds the lease taken. */
 static gboolean
 virSanlockLeaseReadBridge(virSanlockLease *lease, virSanlockStore *store, GError **error)
@@ -373,8 +361,6 @@ virSanlockVerifyRead(gpointer data, gsize i, GError **error)
         return virSanlockVerifyHeader(verify, error);
     case VERIFY_INDEX:
         return virSanlockVerifyIndex(verify, error);
-    case VERIFY_GENERATION:
-        return virSanlockVerifyGeneration(verify);
     default:
         return virSanlockLeaseReadBridge(&verify->set->leases[i - VERIFY_BRIDGES],
                                          verify->store, error);
@@ -416,15 +402,36 @@ virSanlockVerifyOnce(virSanlockLeaseSet *set, GError **error)
 /* What was read before the index may be older than that: of a lease that was made at this
  * moment. So a fault has to be there twice. */
 static gboolean
+virSanlockVerifyTwice(virSanlockLeaseSet *set, GError **error)
+{
+    return virSanlockVerifyOnce(set, NULL) || virSanlockVerifyOnce(set, error);
+}
+
+/* The daemon is asked meanwhile, for Advance. Not to be known now is no fault: that asks
+ * again. */
+static gboolean
+virSanlockVerifyBesideGeneration(virSanlockLeaseSet *set, GError **error)
+{
+    g_autoptr(GError) unknown = NULL;
+    virSanlockAside generation;
+    gboolean verified;
+
+    set->generation = 0;
+    virSanlockAsideStart(&generation, virSanlockLeaseSetGenerationJob, set);
+    verified = virSanlockVerifyTwice(set, error);
+    if (!virSanlockAsideEnd(&generation, &unknown))
+        g_debug("%s", unknown->message);
+    return verified;
+}
+
+static gboolean
 virSanlockLeaseSetVerifyJob(gpointer data, GError **error)
 {
     virSanlockLeaseSet *set = data;
 
     g_clear_pointer(&set->store, virSanlockStoreFree);
-    set->generation = 0;
     set->store = virSanlockStoreOpenAgain(set->config->store, &set->geometry, error);
-    return set->store &&
-           (virSanlockVerifyOnce(set, NULL) || virSanlockVerifyOnce(set, error));
+    return set->store && virSanlockVerifyBesideGeneration(set, error);
 }
 
 gboolean
