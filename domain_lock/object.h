@@ -119,7 +119,8 @@ void virDomainLockObjSetStep(virDomainLockObj *obj, const char *sequence, guint 
 /** What else another supervisor needs to finish or undo the sequence that is being journaled
  * (recover.h): kept with the next step, forgotten with the last. @details: transfer full. */
 void virDomainLockObjSetJournal(virDomainLockObj *obj, JsonObject *details);
-/** The same for a step that only looks: it needs no undoing, so it is not written down. */
+/** The same for a step that only looks, or of which all that there is to undo is found without
+ * the journal: it is not written down. */
 void virDomainLockObjPassStep(virDomainLockObj *obj, const char *sequence, guint number);
 /** The sequence and its job are over. */
 void virDomainLockObjEndSequence(virDomainLockObj *obj);

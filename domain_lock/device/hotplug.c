@@ -20,6 +20,10 @@
  * failure can still be undone without asking the guest. A lease is given up only after the
  * nodes of the disk were seen gone; where that cannot be seen, disk and lease stay in the
  * description, and detach can be tried again.
+ *
+ * Of the steps of an attach only the sixth is written down. How far one came that was cut off
+ * is seen in QEMU and asked of the lock daemon (recover.c); but the epochs have to be in the
+ * state before QEMU opens an image: by them it is known again as the guest's.
  */
 #include "domain_lock/undo.h"
 #include "plug.h"
@@ -170,12 +174,12 @@ virDomainLockPlugDisk(virDomainLockObj *obj, const char *xml, GError **error)
     } steps[] = {
         {virAttachDescribe, virDomainLockObjPassStep},
         {virAttachReadChain, virDomainLockObjPassStep},
-        {virAttachTakeLeases, virDomainLockObjSetStep},
+        {virAttachTakeLeases, virDomainLockObjPassStep},
         {virAttachReadChainAgain, virDomainLockObjPassStep},
-        {virAttachAdvanceUse, virDomainLockObjSetStep},
+        {virAttachAdvanceUse, virDomainLockObjPassStep},
         {virAttachAddNodes, virDomainLockObjSetStep},
         {virAttachAudit, virDomainLockObjPassStep},
-        {virAttachAddDevice, virDomainLockObjSetStep},
+        {virAttachAddDevice, virDomainLockObjPassStep},
     };
     g_autoptr(virUndo) undo = virUndoNew();
     virAttach attach = {

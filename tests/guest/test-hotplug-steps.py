@@ -80,7 +80,7 @@ class Guest:
 
 
 def undone(guest, step, written, what, spoil, mend, *words):
-    """@written is the last step with an effect: others are not written down."""
+    """@written is the step in the journal: only attach:6 is written down."""
     attach = guest.attach()
     guest.steps.until(step)
     journal = guest.alpha.state(guest.uuid).get("step")
@@ -109,7 +109,7 @@ def spoiled(lab):
         os.rename(hidden, guest.image)
 
     undone(guest, "attach:2", None, "a missing image", hide, show, guest.image)
-    undone(guest, "attach:4", "attach:3", "an image that was replaced", lambda: replaced(guest),
+    undone(guest, "attach:4", None, "an image that was replaced", lambda: replaced(guest),
            lambda: None, "changed")
     undone(guest, "attach:6", "attach:6", "an image that went away", hide, show, "blockdev-add")
 
