@@ -58,6 +58,11 @@ typedef struct _virDomainLockGuestOps {
     gboolean (*awaitParked)(virDomainLockGuest *guest, GError **error);
     /** Gives an open file to the child (parked: over its socket; running: QMP getfd). */
     gboolean (*passFd)(virDomainLockGuest *guest, int fd, const char *name, GError **error);
+    /** What exec will be asked for is begun: the parked child executes it, but is held before
+     * the program's first instruction. Returns at once, and says nothing: where that cannot be
+     * had, exec does it all. From then on until exec there is no passFd and no run. NULL: it
+     * cannot be had. */
+    void (*load)(virDomainLockGuest *guest, const char *const *argv);
     /** Lets the parked child execute @argv; returns when exec succeeded and QEMU answered, or
      * with the errno of exec, or QEMU's own words and status when it exits at once. @first:
      * what it is asked with the first words, or NULL. */

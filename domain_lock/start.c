@@ -5,10 +5,11 @@
  *   1 describe           XML or command line to a definition; text only
  *   2 runtime folder     one supervisor per uuid on this host
  *   3 park               fork the child; it registers and waits for "go"
- *   4 leases             read the chains, then the run lease and every disk, all or none
+ *   4 leases             read the chains, then the run lease and every disk, all or none;
+ *                        meanwhile QEMU is loaded, and held before its first instruction
  *   5 chains again       under the leases: what was read before may be old
  *   6 use records        the epochs advance before QEMU opens an image
- *   7 exec               QEMU, paused; it lists what it has open
+ *   7 exec               QEMU begins, paused; it lists what it has open
  *   8 audit              nothing open that no lease covers
  *   9 cont               unless the guest is to stay paused
  *
@@ -282,13 +283,69 @@ virStartRegister(virStart *start, GError **error)
     return TRUE;
 }
 
+/* QEMU's command line; with an emulated TPM behind a program that starts swtpm first. */
+static char **
+virStartArgv(virDomainLockObj *obj, GError **error)
+{
+    const char *runDir = virDomainLockRuntimeGetPath(obj->runtime);
+    virDomainArgvContext context = {.runDir = runDir,
+                                    .qmpFd = obj->qmpFd,
+                                    .incoming = obj->incoming ||
+                                                obj->spec->restore != NULL};
+    g_autoptr(virDomainTpmEmulator) tpm = virDomainDefGetTpmEmulator(obj->def, runDir);
+    g_auto(GStrv) qemu = virDomainDefFormatArgv(obj->def, &context, error);
+    g_autoptr(GStrvBuilder) builder = NULL;
+    g_autofree char *helper = NULL;
+
+    if (!qemu || !tpm)
+        return g_steal_pointer(&qemu);
+    helper = virHelperPath("leasehold-with-swtpm");
+    builder = g_strv_builder_new();
+    g_strv_builder_add_many(builder, helper, tpm->socketPath, tpm->statePath,
+                            tpm->version2 ? "2" : "1", "--", NULL);
+    g_strv_builder_addv(builder, (const char **)qemu);
+    return g_strv_builder_end(builder);
+}
+
+/* The plugin knows of nothing in the way: the guest will most likely start. QEMU's libraries
+ * take as long to link as four leases to take. One that registers no child may have files
+ * to pass to it, which has to be before. */
+static void
+virStartLoad(virStart *start)
+{
+    virDomainLockObj *obj = start->obj;
+    guint64 capabilities = virLockManagerPluginGetInfo(obj->plugin)->capabilities;
+    g_auto(GStrv) argv = NULL;
+
+    start->ahead = FALSE;
+    if (!(capabilities & VIR_LOCK_CAP_CHILD_REGISTER) || !obj->guest->ops->load)
+        return;
+    argv = virStartArgv(obj, NULL);
+    if (argv)
+        obj->guest->ops->load(obj->guest, (const char *const *)argv);
+}
+
+static void
+virStartProgress(const virLockProgress *progress, gpointer data)
+{
+    virStart *start = data;
+
+    if (start->ahead && progress->fraction >= 0)
+        virStartLoad(start);
+    if (start->wait->progress)
+        start->wait->progress(progress, start->wait->progressData);
+}
+
 gboolean
 virStartAcquire(virStart *start, guint flags, GError **error)
 {
     virDomainLockObj *obj = start->obj;
+    virLockWait wait = *start->wait;
 
+    wait.progress = virStartProgress;
+    wait.progressData = start;
     virUndoPush(start->undo, "take the leases", virStartUndoLeases, obj);
-    if (!virLockManagerAcquireObject(obj->man, flags, start->wait, error))
+    if (!virLockManagerAcquireObject(obj->man, flags, &wait, error))
         return FALSE;
     virDomainLockObjUpdateLeases(obj);
     return TRUE;
@@ -313,30 +370,6 @@ virStartAdvanceUse(virStart *start, GError **error)
         return FALSE;
     virDomainLockObjUpdateLeases(start->obj);
     return TRUE;
-}
-
-/* QEMU's command line; with an emulated TPM behind a program that starts swtpm first. */
-static char **
-virStartArgv(virDomainLockObj *obj, GError **error)
-{
-    const char *runDir = virDomainLockRuntimeGetPath(obj->runtime);
-    virDomainArgvContext context = {.runDir = runDir,
-                                    .qmpFd = obj->qmpFd,
-                                    .incoming = obj->incoming ||
-                                                obj->spec->restore != NULL};
-    g_autoptr(virDomainTpmEmulator) tpm = virDomainDefGetTpmEmulator(obj->def, runDir);
-    g_auto(GStrv) qemu = virDomainDefFormatArgv(obj->def, &context, error);
-    g_autoptr(GStrvBuilder) builder = NULL;
-    g_autofree char *helper = NULL;
-
-    if (!qemu || !tpm)
-        return g_steal_pointer(&qemu);
-    helper = virHelperPath("leasehold-with-swtpm");
-    builder = g_strv_builder_new();
-    g_strv_builder_add_many(builder, helper, tpm->socketPath, tpm->statePath,
-                            tpm->version2 ? "2" : "1", "--", NULL);
-    g_strv_builder_addv(builder, (const char **)qemu);
-    return g_strv_builder_end(builder);
 }
 
 gboolean
@@ -587,7 +620,7 @@ gboolean
 virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **error)
 {
     g_autoptr(virUndo) undo = virStartPreparedUndo(obj);
-    virStart start = {obj, wait, undo};
+    virStart start = {.obj = obj, .wait = wait, .undo = undo, .ahead = TRUE};
     GError *why = NULL;
 
     for (gsize i = 0; i < G_N_ELEMENTS(startSteps); i++) {

@@ -13,6 +13,7 @@ typedef struct _virStart {
     virDomainLockObj *obj;
     const virLockWait *wait;
     virUndo *undo;
+    gboolean ahead; /* QEMU may be loaded while its leases are taken */
 } virStart;
 
 /** With what StartPrepare did on it. */

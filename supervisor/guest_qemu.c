@@ -2,8 +2,8 @@
 /*
  * guest_qemu.c: the life of one QEMU process.
  *
- *   New --> park --> exec --> command, waitEvent ... --> kill --> reap --> Free
- *   Attach ---------------------^
+ *   New --> park [--> load] --> exec --> command, waitEvent ... --> kill --> reap --> Free
+ *   Attach --------------------------------^
  *
  * Three things end the life of QEMU and each is good enough alone: SIGKILL by pidfd, the
  * cgroup's kill, and, before exec, the end of this process. It is dead only when the kernel
@@ -317,6 +317,17 @@ guestRun(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec,
     return FALSE;
 }
 
+static void
+guestLoad(virDomainLockGuest *base, const char *const *argv)
+{
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
+    g_auto(GStrv) env = guestEnvironment();
+    g_autofree char *file = findProgram(argv[0], NULL);
+
+    if (guest->park && file)
+        virSupervisorParkLoad(guest->park, file, argv, (const char *const *)env);
+}
+
 static gboolean
 guestExec(virDomainLockGuest *base, const char *const *argv,
           virDomainLockGuestCommand *first, const virLockWait *wait, GError **error)
@@ -436,6 +447,7 @@ static const virDomainLockGuestOps guestOps = {
     .park = guestPark,
     .awaitParked = guestAwaitParked,
     .passFd = guestPassFd,
+    .load = guestLoad,
     .exec = guestExec,
     .command = guestCommand,
     .commands = guestCommands,

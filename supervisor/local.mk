@@ -33,6 +33,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/guest_priv.h \
 	%D%/guest_qemu.c \
 	%D%/guest_qemu.h \
+	%D%/hold.c \
+	%D%/hold.h \
 	%D%/json_framer.c \
 	%D%/json_framer.h \
 	%D%/jobs.c \

@@ -14,6 +14,7 @@
  *        <------------------------ READY
  *   RUN + descriptor ------------> runs a program beside itself, with its output there
  *        <------------------------ STATUS: how that ended
+ *   LOAD ------------------------> execve, traced (hold.h), or FAILED and goes on waiting
  *   GO --------------------------> execve
  *        <------------------------ end of file: it was executed; or FAILED with exec's errno
  *
@@ -21,11 +22,13 @@
  * back right before exec, because QEMU outlives its supervisor.
  */
 #include "supervisor/park.h"
+#include "supervisor/hold.h"
 #include "common/fd.h"
 #include "common/spawn.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -39,6 +42,7 @@
 enum {
     REQUEST_FD = 'F',
     REQUEST_RUN = 'P',
+    REQUEST_LOAD = 'L',
     REQUEST_GO = 'G',
     REPLY_READY = 'R',
     REPLY_STATUS = 'S', /* errnum is what waitpid gave */
@@ -67,6 +71,7 @@ struct _virSupervisorPark {
     pid_t pid;
     int pidfd;
     virSupervisorParkCommand *command;
+    virSupervisorHold *hold; /* set: the command is loaded, or will be at once */
 };
 
 /* --- in the child ----------------------------------------------------------------------- */
@@ -108,6 +113,15 @@ forkSafeExec(const virSupervisorPark *park)
     forkSafeReply(park->childSock, REPLY_FAILED, errno, NULL);
 }
 
+/* Without success the thread that holds us has to hear of it, and PDEATHSIG is wanted again. */
+static void
+forkSafeLoad(const virSupervisorPark *park)
+{
+    forkSafeExec(park);
+    (void)raise(SIGTRAP);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* What it runs inherits what holds the leases, so that they last as long as it does. */
 static void
 forkSafeRun(const virSupervisorPark *park, int outFd)
@@ -139,6 +153,10 @@ parkedForkSafe(gpointer data)
         if (request == REQUEST_GO) {
             forkSafeExec(park);
             return 1;
+        }
+        if (request == REQUEST_LOAD) {
+            forkSafeLoad(park);
+            continue;
         }
         if (request == REQUEST_RUN) {
             forkSafeRun(park, fd);
@@ -203,6 +221,7 @@ virSupervisorParkFree(virSupervisorPark *park)
 {
     if (!park)
         return;
+    virSupervisorHoldFree(park->hold);
     virFdClose(park->sock);
     virFdClose(park->childSock);
     virFdClose(park->pidfd);
@@ -288,16 +307,36 @@ virSupervisorParkAwaitReady(virSupervisorPark *park, gint64 deadlineUsec, GError
     return FALSE;
 }
 
+/* One that loads its program hears nothing any more, and still reads the command. */
+static gboolean
+isParked(const virSupervisorPark *park, GError **error)
+{
+    if (!park->hold)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
+                "the process of guest '%s' is loading its program already", park->name);
+    return FALSE;
+}
+
+static int
+ask(virSupervisorPark *park, char request, int fd, gint64 deadlineUsec,
+    virSupervisorParkReply *reply)
+{
+    int rc = virFdSend(park->sock, &request, 1, fd);
+
+    return rc == 0 ? awaitReply(park, deadlineUsec, reply) : rc;
+}
+
 gboolean
 virSupervisorParkPassFd(virSupervisorPark *park, int fd, gint64 deadlineUsec,
                         GError **error)
 {
-    const char request = REQUEST_FD;
     virSupervisorParkReply reply = {0};
-    int rc = virFdSend(park->sock, &request, 1, fd);
+    int rc;
 
-    if (rc == 0)
-        rc = awaitReply(park, deadlineUsec, &reply);
+    if (!isParked(park, error))
+        return FALSE;
+    rc = ask(park, REQUEST_FD, fd, deadlineUsec, &reply);
     if (rc == 0 && reply.kind == REPLY_READY)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
@@ -374,15 +413,13 @@ gboolean
 virSupervisorParkRun(virSupervisorPark *park, const virSupervisorParkProgram *program,
                      gint64 deadlineUsec, int *waitStatus, GError **error)
 {
-    const char request = REQUEST_RUN;
     virSupervisorParkReply reply = {0};
     int rc;
 
-    if (!layOut(park, program->file, program->argv, program->envp, error))
+    if (!isParked(park, error) ||
+        !layOut(park, program->file, program->argv, program->envp, error))
         return FALSE;
-    rc = virFdSend(park->sock, &request, 1, program->outFd);
-    if (rc == 0)
-        rc = awaitReply(park, deadlineUsec, &reply);
+    rc = ask(park, REQUEST_RUN, program->outFd, deadlineUsec, &reply);
     if (rc == 0 && reply.kind == REPLY_STATUS) {
         *waitStatus = reply.errnum;
         return TRUE;
@@ -397,29 +434,90 @@ virSupervisorParkRun(virSupervisorPark *park, const virSupervisorParkProgram *pr
     return FALSE;
 }
 
-gboolean
-virSupervisorParkGo(virSupervisorPark *park, const char *file, const char *const *argv,
-                    const char *const *envp, gint64 deadlineUsec, GError **error)
-{
-    const char request = REQUEST_GO;
-    virSupervisorParkReply reply = {0};
-    int rc;
+/* --- exec --------------------------------------------------------------------------------- */
 
-    if (!layOut(park, file, argv, envp, error))
-        return FALSE;
-    rc = virFdSend(park->sock, &request, 1, -1);
-    if (rc == 0)
-        rc = awaitReply(park, deadlineUsec, &reply);
-    if (rc == EPIPE)
-        return TRUE;
+static gboolean
+isLaidOut(const virSupervisorPark *park, const char *file, const char *const *argv,
+          const char *const *envp)
+{
+    const virSupervisorParkCommand *command = park->command;
+
+    return strcmp(command->file, file) == 0 &&
+           g_strv_equal((const char *const *)command->argv, argv) &&
+           g_strv_equal((const char *const *)command->envp, envp);
+}
+
+void
+virSupervisorParkLoad(virSupervisorPark *park, const char *file, const char *const *argv,
+                      const char *const *envp)
+{
+    const char request = REQUEST_LOAD;
+
+    if (park->hold || !virSupervisorHoldSuits(file) ||
+        !layOut(park, file, argv, envp, NULL))
+        return;
+    park->hold = virSupervisorHoldNew(park->pid);
+    /* only a child that is dead cannot hear of it, which Go will tell */
+    if (park->hold)
+        (void)virFdSend(park->sock, &request, 1, -1);
+}
+
+static void
+setExecError(const char *file, int rc, int errnum, GError **error)
+{
     if (rc == 0)
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                    "cannot execute '%s': %s", file, g_strerror(reply.errnum));
+                    "cannot execute '%s': %s", file, g_strerror(errnum));
     else
         g_set_error(error, VIR_LOCK_ERROR,
                     rc == ETIMEDOUT ? VIR_LOCK_ERROR_TIMEOUT : VIR_LOCK_ERROR_INTERNAL,
                     "cannot execute '%s': %s", file,
                     rc == ETIMEDOUT ? "the kernel did not load it in time"
                                     : g_strerror(rc));
+}
+
+/* Lets begin what was loaded. FALSE without an error: it could not be executed that way (some
+ * kernels change no security label while they are traced), and the child waits again. */
+static gboolean
+releaseLoaded(virSupervisorPark *park, const char *file, gint64 deadlineUsec,
+              GError **error)
+{
+    virSupervisorParkReply reply = {0};
+    int rc = awaitReply(park, deadlineUsec, &reply);
+
+    if (rc == EPIPE && virSupervisorHoldRelease(park->hold, deadlineUsec, error))
+        return TRUE;
+    if (rc == EPIPE)
+        g_prefix_error(error, "cannot execute '%s': ", file);
+    else if (rc != 0)
+        setExecError(file, rc, 0, error);
+    else
+        g_clear_pointer(&park->hold, virSupervisorHoldFree);
+    return FALSE;
+}
+
+gboolean
+virSupervisorParkGo(virSupervisorPark *park, const char *file, const char *const *argv,
+                    const char *const *envp, gint64 deadlineUsec, GError **error)
+{
+    virSupervisorParkReply reply = {0};
+    int rc;
+
+    if (park->hold && !isLaidOut(park, file, argv, envp)) {
+        g_set_error(
+            error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+            "the command line of guest '%s' changed while its leases were taken; try "
+            "again",
+            park->name);
+        return FALSE;
+    }
+    if (park->hold && releaseLoaded(park, file, deadlineUsec, error))
+        return TRUE;
+    if (park->hold || !layOut(park, file, argv, envp, error))
+        return FALSE;
+    rc = ask(park, REQUEST_GO, -1, deadlineUsec, &reply);
+    if (rc == EPIPE)
+        return TRUE;
+    setExecError(file, rc, reply.errnum, error);
     return FALSE;
 }

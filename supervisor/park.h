@@ -58,11 +58,19 @@ gboolean virSupervisorParkRun(virSupervisorPark *park,
                               gint64 deadlineUsec, int *waitStatus,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /**
+ * virSupervisorParkLoad: the child executes the program, and is held before its first own
+ * instruction until Go says the same (hold.h). It waits for nothing. After it PassFd and Run
+ * fail. Where that cannot be had, or execve fails, Go does it all. In the thread of Go.
+ */
+void virSupervisorParkLoad(virSupervisorPark *park, const char *file,
+                           const char *const *argv, const char *const *envp);
+/**
  * virSupervisorParkGo:
  * @file: executed as it is (no PATH search)
  *
  * TRUE: exec succeeded, or the child died in this instant: its pidfd tells. FALSE: nothing
- * was executed and the child is ending.
+ * of the program ran, and nothing will once the park is freed; UNAVAILABLE if it is another
+ * one than was loaded.
  */
 gboolean virSupervisorParkGo(virSupervisorPark *park, const char *file,
                              const char *const *argv, const char *const *envp,

@@ -167,7 +167,9 @@ struct _virLockDriver {
      * Takes all of @resources or none, for the child, in the order given. Then looks at the
      * bridge of each: a bridge that is owned makes it BUSY. resource->epoch is set for each
      * resource of a plugin with USE_RECORDS (the lock manager compares it with what the
-     * caller expects). @flags: none are defined, 0.
+     * caller expects). Progress with a fraction says that nothing is known to be in the way
+     * any more: with CHILD_REGISTER the caller may then have the child load its program.
+     * @flags: none are defined, 0.
      */
     gboolean (*acquire)(gpointer objectData, virLockDriverResource *const *resources, gsize n,
                         guint flags, const virLockWait *wait, GError **error);

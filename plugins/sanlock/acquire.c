@@ -124,6 +124,7 @@ virSanlockTakeWhereTheyAre(virSanlockTake *take, gboolean *moved, GError **error
     *moved = !virSanlockLeaseSetIsComplete(take->set);
     if (*moved)
         return FALSE;
+    virSanlockBoundsProgress(&take->bounds, "taking the leases", 0, -1, NULL);
     if (!virSanlockTakeAll(take, error)) {
         *moved = virSanlockTakeWasMoved(take);
         return FALSE;

@@ -35,6 +35,8 @@ typedef struct _Fake {
     const char *const *runStates; /* what query-status answers, one after the other; or NULL */
     /* locks */
     gboolean held;
+    guint64 capabilities; /* virLockCapability */
+    const double *progress; /* what acquire reports, or NULL: nothing */
     /* description */
     virDomainAction onPoweroff, onReboot, onCrash;
     GPtrArray *resources;

@@ -84,6 +84,12 @@ fakeCommands(virDomainLockGuest *guest, virDomainLockGuestCommand *commands, gsi
     return ok;
 }
 
+static void
+fakeLoad(virDomainLockGuest *guest, const char *const *argv)
+{
+    (void)fakeCall("load", NULL);
+}
+
 static gboolean
 fakeExec(virDomainLockGuest *guest, const char *const *argv,
          virDomainLockGuestCommand *first, const virLockWait *wait, GError **error)
@@ -153,6 +159,7 @@ fakeGetPid(virDomainLockGuest *guest)
 static const virDomainLockGuestOps fakeOps = {
     .park = fakePark,
     .passFd = fakePassFd,
+    .load = fakeLoad,
     .exec = fakeExec,
     .command = fakeCommand,
     .commands = fakeCommands,

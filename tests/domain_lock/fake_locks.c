@@ -56,9 +56,9 @@ virLockManagerPluginUnload(virLockManagerPlugin *plugin)
 const virLockManagerPluginInfo *
 virLockManagerPluginGetInfo(virLockManagerPlugin *plugin)
 {
-    static const virLockManagerPluginInfo info = {.structSize = sizeof(info),
-                                                  .name = "fake"};
+    static virLockManagerPluginInfo info = {.structSize = sizeof(info), .name = "fake"};
 
+    info.capabilities = fake->capabilities;
     return &info;
 }
 
@@ -122,8 +122,13 @@ gboolean
 virLockManagerAcquireObject(virLockManager *man, guint flags, const virLockWait *wait,
                             GError **error)
 {
+    const virLockProgress progress = {.structSize = sizeof(progress),
+                                      .fraction = fake->progress ? *fake->progress : 0};
+
     if (!fakeCall("acquire", error))
         return FALSE;
+    if (fake->progress && wait->progress)
+        wait->progress(&progress, wait->progressData);
     for (guint i = 0; i < man->leases->len; i++)
         ((virLockLease *)g_ptr_array_index(man->leases, i))->hold = VIR_LOCK_HOLD_LEASE;
     fake->held = TRUE;

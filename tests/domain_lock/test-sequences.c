@@ -10,6 +10,7 @@
 #include "domain_lock/save/archive.h"
 #include "tests/domain_lock/fake.h"
 #include <signal.h>
+#include <leasehold/lock_driver.h>
 #include <string.h>
 
 /* --- start -------------------------------------------------------------------------- */
@@ -30,6 +31,39 @@ testStartOrder(Fake *self, gconstpointer data)
         "exec query-named-block-nodes cont");
     g_assert_cmpint(virDomainLockObjGetState(obj), ==, VIR_DOMAIN_LOCK_STATE_RUNNING);
     g_assert_true(self->held);
+}
+
+typedef struct {
+    const char *name;
+    guint64 capabilities;
+    double progress;
+    const char *calls; /* from acquire to exec */
+} Ahead;
+
+/* QEMU is loaded while its leases are taken, if nothing is known to be in the way and if nothing
+ * has to be passed to it. */
+static const Ahead aheads[] = {
+    {"clear-way", VIR_LOCK_CAP_CHILD_REGISTER, 0,
+     "acquire argv load chains advance argv exec"},
+    {"somebody-in-the-way", VIR_LOCK_CAP_CHILD_REGISTER, -1,
+     "acquire chains advance argv exec"},
+    {"holds-by-files", 0, 0, "acquire chains advance argv exec"},
+};
+
+static void
+testStartLoadsAhead(Fake *self, gconstpointer data)
+{
+    const Ahead *ahead = data;
+    g_autoptr(virDomainLockObj) obj = fakePrepare(self, 0);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *log = NULL;
+
+    self->capabilities = ahead->capabilities;
+    self->progress = &ahead->progress;
+    g_assert_true(fakeRun(self, obj, &error));
+
+    log = fakeTakeLog(self);
+    g_assert_nonnull(strstr(log, ahead->calls));
 }
 
 static void
@@ -704,6 +738,11 @@ main(int argc, char **argv)
 {
     virTestInit(&argc, &argv);
     ADD("/start/order", testStartOrder, NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(aheads); i++) {
+        g_autofree char *path = g_strdup_printf("/start/loads-ahead/%s", aheads[i].name);
+
+        ADD(path, testStartLoadsAhead, &aheads[i]);
+    }
     ADD("/start/paused", testStartPaused, NULL);
     addFailures();
     ADD("/start/undo-order", testStartUndoOrder, NULL);

@@ -23,6 +23,7 @@ guest_tests = \
 	%D%/test-snapshot.py \
 	%D%/test-save-kinds.py \
 	%D%/test-save-steps.py \
+	%D%/test-start-ahead.py \
 	%D%/test-snapshot-offline.py \
 	%D%/test-snapshot-offline-steps.py \
 	%D%/test-snapshot-steps.py \

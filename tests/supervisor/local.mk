@@ -7,6 +7,11 @@ TESTS += %D%/test-guest-qemu
 %C%_test_guest_qemu_SOURCES = %D%/test-guest-qemu.c %D%/guest_fixture.c %D%/guest_fixture.h
 %C%_test_guest_qemu_LDADD = $(supervisor_test_ldadd)
 
+check_PROGRAMS += %D%/test-hold
+TESTS += %D%/test-hold
+%C%_test_hold_SOURCES = %D%/test-hold.c %D%/guest_fixture.c %D%/guest_fixture.h
+%C%_test_hold_LDADD = $(supervisor_test_ldadd)
+
 check_PROGRAMS += %D%/test-lease-loss
 TESTS += %D%/test-lease-loss
 %C%_test_lease_loss_SOURCES = %D%/test-lease-loss.c
