@@ -32,8 +32,7 @@
 
 typedef enum {
     HOLD_SEIZING,
-    HOLD_LOADING,
-    HOLD_HELD,
+    HOLD_SEIZED,
     HOLD_OVER, /* let go, dead, or never executed */
     HOLD_FAILED,
 } virSupervisorHoldState;
@@ -197,6 +196,16 @@ resume(const virSupervisorHold *hold, int stop)
                  event ? NULL : GINT_TO_POINTER(signum));
 }
 
+/* Only its own is the sign that execve failed: anybody else's would set it free to execute. */
+static gboolean
+isItsOwn(const virSupervisorHold *hold)
+{
+    siginfo_t info = {0};
+
+    return ptrace(PTRACE_GETSIGINFO, hold->pid, NULL, &info) == 0 &&
+           info.si_code == SI_TKILL && info.si_pid == hold->pid;
+}
+
 /* FALSE: it has ended, or could not execute anything and is let go. */
 static gboolean
 awaitExec(const virSupervisorHold *hold)
@@ -206,7 +215,7 @@ awaitExec(const virSupervisorHold *hold)
     while ((stop = awaitStop(hold)) != EXEC_STOP) {
         if (stop == 0)
             return FALSE;
-        if (stop == SIGTRAP) {
+        if (stop == SIGTRAP && isItsOwn(hold)) {
             (void)ptrace(PTRACE_DETACH, hold->pid, NULL, NULL);
             return FALSE;
         }
@@ -241,8 +250,6 @@ awaitRelease(virSupervisorHold *hold)
     gboolean released;
 
     g_mutex_lock(&hold->lock);
-    hold->state = HOLD_HELD;
-    g_cond_broadcast(&hold->cond);
     while (!hold->released && !hold->abandoned)
         g_cond_wait(&hold->cond, &hold->lock);
     released = hold->released && !hold->abandoned;
@@ -268,7 +275,7 @@ holdThread(gpointer data)
                GINT_TO_POINTER(PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC)) < 0) {
         holdEnter(hold, HOLD_FAILED);
     } else {
-        holdEnter(hold, HOLD_LOADING);
+        holdEnter(hold, HOLD_SEIZED);
         if (!awaitExec(hold) || !awaitEntry(hold))
             holdEnter(hold, HOLD_OVER);
         else if (awaitRelease(hold))

@@ -5,7 +5,7 @@
  *
  * Seen failing: does-not-begin when it is let go at its exec stop, dies-with-park without
  * EXITKILL, released-early when the breakpoint stays, is-executed-later without the SIGTRAP,
- * another-one-is-refused without isLaidOut.
+ * foreign-signal without isItsOwn, another-one-is-refused without isLaidOut.
  */
 #include "tests/supervisor/guest_fixture.h"
 #include "common/fd.h"
@@ -298,6 +298,25 @@ testIsExecutedLater(GuestFixture *fixture, gconstpointer data)
     (void)g_unlink(file);
 }
 
+/* The sign of a failed execve, from somebody else: it is a signal like any other then. */
+static void
+testForeignSignal(GuestFixture *fixture, gconstpointer data)
+{
+    virSupervisorHold *hold;
+    virDomainLockExit result;
+    pid_t pid;
+
+    guestFixturePark(fixture);
+    pid = guestPid(fixture);
+    hold = virSupervisorHoldNew(pid);
+    g_assert_nonnull(hold);
+    g_assert_cmpint(kill(pid, SIGTRAP), ==, 0);
+    g_assert_true(fixture->guest->ops->reap(fixture->guest, IN_SEC(5), &result, NULL));
+    g_assert_true(WIFSIGNALED(result.waitStatus));
+    g_assert_cmpint(WTERMSIG(result.waitStatus), ==, SIGTRAP);
+    virSupervisorHoldFree(hold);
+}
+
 /* Who is traced already cannot be held, and is executed when it may begin. */
 static void
 testTracedBySomebodyElse(GuestFixture *fixture, gconstpointer data)
@@ -486,6 +505,7 @@ main(int argc, char **argv)
     add("nothing-reaches-it-any-more", testNothingReachesItAnyMore);
     add("fails-to-execute", testFailsToExecute);
     add("is-executed-later", testIsExecutedLater);
+    add("foreign-signal", testForeignSignal);
     add("traced-by-somebody-else", testTracedBySomebodyElse);
     add("privileges-do-not-suit", testPrivilegesDoNotSuit);
     if (canExecuteOther())
