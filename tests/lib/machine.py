@@ -2,13 +2,16 @@
 """machine.py: hosts that are virtual machines, with block devices that they share, a watchdog
 and a network of their own: what the namespaces and clocks of one machine cannot show.
 
+    requires_machines()
     made = build()
-    alpha = Machine(lab, made, "alpha", 1, disks)   # disks: [(path, WWN, bytes of a sector)]
-    alpha.wait_ready()
-    alpha.leasehold("list")                         # CompletedProcess
-    alpha.power_cut()
+    with testlab.Lab("name") as lab:
+        alpha = Machine(lab, made, "alpha", 1, disks)   # disks: [(path, WWN, bytes of a sector)]
+        alpha.wait_ready()
+        alpha.leasehold("list")                         # CompletedProcess
+        alpha.power_cut()
 
-See tests/machines/build for what they run.
+See tests/machines/build for what they run. The disks of a test are a store and one with the
+payload, which belongs to the guest of domain().
 """
 
 import contextlib
@@ -25,6 +28,34 @@ HERE = os.path.join(testlab.TOP_SRC, "tests/machines")
 MEMORY_MIB = 768
 # From exec to the first answer: 5 to 8 s on a machine with nothing else to do.
 BOOT_SEC = 60
+# What the two disks call themselves, and whose the second one is.
+STORE, DISK = "5000c50015ea71aa", "5000c50015ea71ab"
+UUID = "11111111-2222-4333-8444-555555555555"
+
+
+def by_id(wwn):
+    """How a host names a disk."""
+    return "/dev/disk/by-id/wwn-0x" + wwn
+
+
+def domain(name="web", uuid=UUID, source=by_id(DISK)):
+    return """<domain type='qemu'><name>%s</name><uuid>%s</uuid><memory unit='MiB'>16</memory>
+<os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
+<devices><disk type='block'><driver name='qemu' type='raw' cache='none'/>
+<source dev='%s'/><target dev='vda' bus='virtio'/></disk></devices></domain>""" % (name, uuid, source)
+
+
+def config(host_id, *more):
+    """A leasehold.conf; @more are further lines of its last section, and further sections."""
+    lines = ("[lock]", "plugin = sanlock", "", "[sanlock]", "store = " + by_id(STORE),
+             "host_id = %d" % host_id, *more)
+    return "".join(line + "\n" for line in lines)
+
+
+def requires_machines():
+    testlab.requires("payload", "sanlock", "wdmd", "qemu-system-x86_64")
+    if os.getuid() != 0:
+        testlab.skip_all("the files of this machine are root's, and a host has them as its own")
 
 
 def build():
@@ -50,6 +81,7 @@ class Machine:
         with open(os.path.join(self.dir, "qemu.log"), "w") as log:
             self.process = subprocess.Popen(self._argv(made, disks, systemd), env=lab.environment(),
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        lab.hosts.append(self)
         self.line = self._connect("commands")
         self.monitor = qmp.Monitor(os.path.join(self.dir, "qmp"), out=open(os.devnull, "w"))
 
@@ -159,6 +191,12 @@ class Machine:
 
     def write(self, path, text):
         self.run("python3", "-c", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", path, text)
+
+    def start_sanlock(self, *options):
+        """Where systemd does not; returns when the daemon answers."""
+        self.shell("(sanlock daemon -D -U root -G root -e %s %s >/run/sanlock.log 2>&1 &)"
+                   "; for i in $(seq 100); do sanlock client status >/dev/null 2>&1 && break; sleep .1; done"
+                   % (self.name, " ".join(options)))
 
     # --- what happens to it ----------------------------------------------------------------
 

@@ -13,13 +13,7 @@ sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 # pylint: disable=wrong-import-position
 import lab as testlab  # noqa: E402
 import machine  # noqa: E402
-
-STORE, DISK = "5000c50015ea71aa", "5000c50015ea71ab"
-UUID = "11111111-2222-4333-8444-555555555555"
-XML = """<domain type='qemu'><name>web</name><uuid>%s</uuid><memory unit='MiB'>16</memory>
-<os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
-<devices><disk type='block'><driver name='qemu' type='raw' cache='none'/>
-<source dev='/dev/disk/by-id/wwn-0x%s'/><target dev='vda' bus='virtio'/></disk></devices></domain>"""
+from machine import DISK, STORE, UUID  # noqa: E402
 
 tap = testlab.Tap()
 
@@ -66,10 +60,9 @@ class Units:
 
 def set_up(host, units, made):
     host.shell("cp -a %s/. / && mkdir -p %s/guests && systemctl daemon-reload" % (made, units.config))
-    host.write(units.config + "/leasehold.conf", "[lock]\nplugin = sanlock\n\n[sanlock]\n"
-               "store = /dev/disk/by-id/wwn-0x%s\nhost_id = 1\n" % STORE)
-    host.write(units.config + "/guests/web.xml", XML % (UUID, DISK))
-    done = units.leasehold("store", "create", "/dev/disk/by-id/wwn-0x" + STORE, "--io-timeout", "2")
+    host.write(units.config + "/leasehold.conf", machine.config(host.number))
+    host.write(units.config + "/guests/web.xml", machine.domain())
+    done = units.leasehold("store", "create", machine.by_id(STORE), "--io-timeout", "2")
     assert done.returncode == 0, done.stderr
 
 
@@ -137,13 +130,10 @@ def check_power_off(host, units):
 
 def check_left(lab, made, disks):
     """A host that left may be another one's at once; one that died is waited for."""
-    host = machine.Machine(lab, made, "alpha", 1, disks)
-    lab.hosts.append(host)
+    host = machine.Machine(lab, made, "beta", 2, disks)
     host.wait_ready()
-    host.write("/run/leasehold.conf", "[lock]\nplugin = sanlock\n\n[sanlock]\n"
-               "store = /dev/disk/by-id/wwn-0x%s\nhost_id = 2\nwatchdog = unsafe-none\n" % STORE)
-    host.shell("(sanlock daemon -D -w 0 -U root -G root -e other >/run/sanlock.log 2>&1 &)"
-               "; for i in $(seq 100); do sanlock client status >/dev/null 2>&1 && break; sleep .1; done")
+    host.write("/run/leasehold.conf", machine.config(host.number, "watchdog = unsafe-none"))
+    host.start_sanlock("-w", "0")
     host.leasehold("host", "join", "-q")
     listed = host.leasehold("host", "list").stdout
     who = host.leasehold("who", UUID).stdout
@@ -152,11 +142,9 @@ def check_left(lab, made, disks):
 
 
 def main():
-    testlab.requires("payload", "sanlock", "wdmd", "qemu-system-x86_64")
+    machine.requires_machines()
     if not os.path.exists("/lib/systemd/systemd"):
         testlab.skip_all("this machine has no systemd to be the first process")
-    if os.getuid() != 0:
-        testlab.skip_all("the files of this machine are root's, and a host has them as its own")
     made = machine.build()
     installed = os.path.join(made, "installed")
     install(installed)
@@ -166,7 +154,6 @@ def main():
             out.truncate(160 << 20)
         disks = [(store, STORE, 512), (disk, DISK, 512)]
         host = machine.Machine(lab, made, "alpha", 1, disks, systemd=True)
-        lab.hosts.append(host)
         units = Units(host, *prefix_of(installed))
         host.wait_ready()
         set_up(host, units, installed)

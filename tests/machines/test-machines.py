@@ -20,23 +20,14 @@ sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 # pylint: disable=wrong-import-position
 import lab as testlab  # noqa: E402
 import machine  # noqa: E402
+from machine import DISK, STORE, by_id, domain  # noqa: E402
 
-STORE, DISK = "5000c50015ea71aa", "5000c50015ea71ab"
-UUID = "11111111-2222-4333-8444-555555555555"
 IO_TIMEOUT = 2
 # A host is dead 8 * io_timeout + 60 s after its last renewal (sanlock.md of its own source).
 DEAD_SEC = 8 * IO_TIMEOUT + 60
 BUSY = 3  # exit status of a refusal
-XML = """<domain type='qemu'><name>web</name><uuid>%s</uuid><memory unit='MiB'>16</memory>
-<os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
-<devices><disk type='block'><driver name='qemu' type='raw' cache='none'/>
-<source dev='%s'/><target dev='vda' bus='virtio'/></disk></devices></domain>"""
 
 tap = testlab.Tap()
-
-
-def by_id(wwn):
-    return "/dev/disk/by-id/wwn-0x" + wwn
 
 
 class Site:
@@ -50,21 +41,16 @@ class Site:
 
     def power_on(self, name, number):
         disks = [(self.store, STORE, 4096), (self.disk, DISK, 512)]
-        host = machine.Machine(self.lab, self.made, name, number, disks if number == 1 else disks[::-1])
-        self.lab.hosts.append(host)
-        return host
+        return machine.Machine(self.lab, self.made, name, number, disks if number == 1 else disks[::-1])
 
     def set_up(self, host):
         host.wait_ready()
-        host.write("/run/leasehold.conf", "[lock]\nplugin = sanlock\n\n[sanlock]\nstore = %s\n"
-                   "lockspace = site\nhost_id = %d\n\n[migrate]\naddress = %s\n"
-                   % (by_id(STORE), host.number, host.name))
-        host.write("/run/web.xml", XML % (UUID, by_id(DISK)))
+        host.write("/run/leasehold.conf", machine.config(
+            host.number, "lockspace = site", "", "[migrate]", "address = " + host.name))
+        host.write("/run/web.xml", domain())
         host.shell("(wdmd -D -H 0 -G root >/run/wdmd.log 2>&1 &)"
-                   "; for i in $(seq 100); do grep -q armed /run/wdmd.log && break; sleep .1; done"
-                   "; (sanlock daemon -D -U root -G root -e %s >/run/sanlock.log 2>&1 &)"
-                   "; for i in $(seq 100); do sanlock client status >/dev/null 2>&1 && break; sleep .1; done"
-                   % host.name)
+                   "; for i in $(seq 100); do grep -q armed /run/wdmd.log && break; sleep .1; done")
+        host.start_sanlock()
 
     def join(self, *hosts):
         joins = [host.start("leasehold", "host", "join", "-q") for host in hosts]
@@ -114,7 +100,7 @@ def check_migration(site, alpha, beta):
     rsh = os.path.join(machine.HERE, "rsh.py")
     for host, wwn in ((alpha, DISK), (beta, STORE)):
         host.shell("ln -s %s /dev/mine" % by_id(wwn))
-    alpha.write("/run/named.xml", XML.replace("web", "named") % (UUID.replace("1111", "2222"), "/dev/mine"))
+    alpha.write("/run/named.xml", domain("named", machine.UUID.replace("1111", "2222"), "/dev/mine"))
     alpha.leasehold("destroy", "web")
     alpha.leasehold("run", "/run/named.xml")
     done = alpha.leasehold("migrate", "named", "beta", "--rsh", rsh)
@@ -172,9 +158,7 @@ def check_losses(site, alpha, beta):
 
 
 def main():
-    testlab.requires("payload", "sanlock", "wdmd", "qemu-system-x86_64")
-    if os.getuid() != 0:
-        testlab.skip_all("the files of this machine are root's, and a host has them as its own")
+    machine.requires_machines()
     with testlab.Lab("machines") as lab:
         site = Site(lab)
         alpha, beta = site.power_on("alpha", 1), site.power_on("beta", 2)
