@@ -127,6 +127,7 @@ domain_lock_libdomain_lock_core_la_SOURCES = \
 	%D%/migrate/migrate_out.c \
 	%D%/migrate/migrate_port.c \
 	%D%/migrate/migrate_priv.h \
+	%D%/migrate/migrate_settle.c \
 	%D%/migrate/migrate_storage.c \
 	%D%/migrate/migrate_storage.h \
 	%D%/migrate/migrate_stream.c \

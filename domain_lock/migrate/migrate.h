@@ -134,6 +134,9 @@ gboolean virDomainLockIncomingReserve(virDomainLockObj *obj, virMigrateIn *in,
 gboolean virDomainLockIncomingReceive(virDomainLockObj *obj, virMigrateIn *in,
                                       GCancellable *cancellable,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* --- migrate_settle.c -------------------------------------------------------------------- */
+
 /**
  * virDomainLockSettle: takes the leases behind the bridges and frees those. FALSE with BUSY
  * while the source still has them: repeat it until it is TRUE.
