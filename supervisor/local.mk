@@ -68,6 +68,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	%D%/supervisor.c \
 	%D%/supervisor.h \
 	%D%/supervisor_loss.c \
+	%D%/supervisor_priv.h \
+	%D%/supervisor_start.c \
 	$(NULL)
 nodist_supervisor_libsupervisor_la_SOURCES = \
 	%D%/guest1_info.c \
