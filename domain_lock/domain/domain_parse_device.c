@@ -218,78 +218,80 @@ virDomainCheckInterfaceType(virXmlNode *node, GError **error)
     return ok;
 }
 
+/* What is in <interface>, element by element; nicRules is the element itself. */
+#define N(member) offsetof(virDomainNic, member)
+static const char *const nicTypes[] = {"user", "bridge", "ethernet", NULL};
+static const char *const nicModels[] = {"virtio",
+                                        "virtio-transitional",
+                                        "virtio-non-transitional",
+                                        "e1000",
+                                        "e1000e",
+                                        "rtl8139",
+                                        "ne2k_pci",
+                                        "pcnet",
+                                        "vmxnet3",
+                                        NULL};
+static const char *const nicDrivers[] = {"qemu", "vhost", NULL};
+static const char *const nicManaged[] = {"yes", "no", NULL};
+static const char *const nicLinkStates[] = {"up", NULL};
+static const virXmlRule nicMac[] = {
+    {"@address", VIR_XML_STRING, N(mac), VIR_XML_REQUIRED}, {NULL}};
+static const virXmlRule nicModel[] = {
+    {"@type", VIR_XML_CHOICE, N(model), VIR_XML_REQUIRED, .choices = nicModels}, {NULL}};
+static const virXmlRule nicSource[] = {{"@bridge", VIR_XML_STRING, N(sourceBridge)},
+                                       {NULL}};
+static const virXmlRule nicTarget[] = {
+    {"@dev", VIR_XML_STRING, N(targetDev), VIR_XML_REQUIRED},
+    {"@managed", VIR_XML_CHOICE, N(managed), .choices = nicManaged},
+    {NULL},
+};
+static const virXmlRule nicDriver[] = {
+    {"@name", VIR_XML_CHOICE, N(driverName), .choices = nicDrivers},
+    {"@queues", VIR_XML_UINT, N(queues), .max = 256},
+    {"@rx_queue_size", VIR_XML_UINT, N(rxQueue), .max = 1024},
+    {"@tx_queue_size", VIR_XML_UINT, N(txQueue), .max = 1024},
+    {NULL},
+};
+static const virXmlRule nicMtu[] = {
+    {"@size", VIR_XML_UINT, N(mtu), VIR_XML_REQUIRED, .max = 65535}, {NULL}};
+static const virXmlRule nicRom[] = {
+    {"@enabled", VIR_XML_BOOL, N(romEnabled)},
+    {"@bar", VIR_XML_BOOL, N(romBar)},
+    {"@file", VIR_XML_STRING, N(romFile)},
+    {NULL},
+};
+static const virXmlRule nicLink[] = {
+    {"@state", VIR_XML_CHOICE, N(linkState), VIR_XML_REQUIRED, .choices = nicLinkStates},
+    {NULL}};
+static const virXmlRule nicRules[] = {
+    VIR_DOMAIN_DEVICE_RULES,
+    {"@type", VIR_XML_CHOICE, N(type), VIR_XML_REQUIRED, .choices = nicTypes},
+    {"mac", VIR_XML_SUB, .rules = nicMac},
+    {"model", VIR_XML_SUB, .rules = nicModel},
+    {"source", VIR_XML_SUB, .rules = nicSource},
+    {"target", VIR_XML_SUB, .rules = nicTarget},
+    {"driver", VIR_XML_SUB, .rules = nicDriver},
+    {"mtu", VIR_XML_SUB, .rules = nicMtu},
+    {"rom", VIR_XML_SUB, .rules = nicRom},
+    {"link", VIR_XML_SUB, .rules = nicLink},
+    {"boot", VIR_XML_FUNC, .func = virDomainParseBootOrder},
+    {"bandwidth", VIR_XML_REFUSE, .why = NET_NOT_APPLIED},
+    {"filterref", VIR_XML_REFUSE, .why = NET_NOT_APPLIED},
+    {"virtualport", VIR_XML_REFUSE, .why = NET_NOT_APPLIED},
+    {"vlan", VIR_XML_REFUSE, .why = NET_NOT_APPLIED},
+    {NULL},
+};
+#undef N
+
 gboolean
 virDomainParseInterface(virXmlNode *node, gpointer opaque, GError **error)
 {
-#define N(member) offsetof(virDomainNic, member)
-    static const char *const types[] = {"user", "bridge", "ethernet", NULL};
-    static const char *const models[] = {"virtio",
-                                         "virtio-transitional",
-                                         "virtio-non-transitional",
-                                         "e1000",
-                                         "e1000e",
-                                         "rtl8139",
-                                         "ne2k_pci",
-                                         "pcnet",
-                                         "vmxnet3",
-                                         NULL};
-    static const char *const drivers[] = {"qemu", "vhost", NULL};
-    static const char *const yesNo[] = {"yes", "no", NULL};
-    static const char *const up[] = {"up", NULL};
-    static const virXmlRule mac[] = {
-        {"@address", VIR_XML_STRING, N(mac), VIR_XML_REQUIRED}, {NULL}};
-    static const virXmlRule model[] = {
-        {"@type", VIR_XML_CHOICE, N(model), VIR_XML_REQUIRED, .choices = models}, {NULL}};
-    static const virXmlRule source[] = {{"@bridge", VIR_XML_STRING, N(sourceBridge)},
-                                        {NULL}};
-    static const virXmlRule target[] = {
-        {"@dev", VIR_XML_STRING, N(targetDev), VIR_XML_REQUIRED},
-        {"@managed", VIR_XML_CHOICE, N(managed), .choices = yesNo},
-        {NULL},
-    };
-    static const virXmlRule driver[] = {
-        {"@name", VIR_XML_CHOICE, N(driverName), .choices = drivers},
-        {"@queues", VIR_XML_UINT, N(queues), .max = 256},
-        {"@rx_queue_size", VIR_XML_UINT, N(rxQueue), .max = 1024},
-        {"@tx_queue_size", VIR_XML_UINT, N(txQueue), .max = 1024},
-        {NULL},
-    };
-    static const virXmlRule mtu[] = {
-        {"@size", VIR_XML_UINT, N(mtu), VIR_XML_REQUIRED, .max = 65535}, {NULL}};
-    static const virXmlRule rom[] = {
-        {"@enabled", VIR_XML_BOOL, N(romEnabled)},
-        {"@bar", VIR_XML_BOOL, N(romBar)},
-        {"@file", VIR_XML_STRING, N(romFile)},
-        {NULL},
-    };
-    static const virXmlRule link[] = {
-        {"@state", VIR_XML_CHOICE, N(linkState), VIR_XML_REQUIRED, .choices = up},
-        {NULL}};
-    static const virXmlRule rules[] = {
-        VIR_DOMAIN_DEVICE_RULES,
-        {"@type", VIR_XML_CHOICE, N(type), VIR_XML_REQUIRED, .choices = types},
-        {"mac", VIR_XML_SUB, .rules = mac},
-        {"model", VIR_XML_SUB, .rules = model},
-        {"source", VIR_XML_SUB, .rules = source},
-        {"target", VIR_XML_SUB, .rules = target},
-        {"driver", VIR_XML_SUB, .rules = driver},
-        {"mtu", VIR_XML_SUB, .rules = mtu},
-        {"rom", VIR_XML_SUB, .rules = rom},
-        {"link", VIR_XML_SUB, .rules = link},
-        {"boot", VIR_XML_FUNC, .func = virDomainParseBootOrder},
-        {"bandwidth", VIR_XML_REFUSE, .why = NET_NOT_APPLIED},
-        {"filterref", VIR_XML_REFUSE, .why = NET_NOT_APPLIED},
-        {"virtualport", VIR_XML_REFUSE, .why = NET_NOT_APPLIED},
-        {"vlan", VIR_XML_REFUSE, .why = NET_NOT_APPLIED},
-        {NULL},
-    };
-#undef N
     virDomainNic *nic = g_new0(virDomainNic, 1);
 
     g_ptr_array_add(((virDomainDef *)opaque)->nics, nic);
     virDomainDeviceIs(&nic->dev, node);
     return virDomainCheckInterfaceType(node, error) &&
-           virXmlRead(node, rules, nic, error);
+           virXmlRead(node, nicRules, nic, error);
 }
 
 /* --- <graphics>, <video> --------------------------------------------------------------------- */
@@ -328,71 +330,73 @@ virDomainGraphicsPort(virXmlNode *node, virDomainGraphics *graphics, GError **er
     return TRUE;
 }
 
+/* The same of <graphics>. */
+static const char *const graphicsTypes[] = {"vnc", "spice", NULL};
+static const char *const sharePolicies[] = {"allow-exclusive", "force-shared", "ignore",
+                                            NULL};
+static const char *const channelModes[] = {"any", "insecure", NULL};
+static const char *const imageCompressions[] = {"auto_glz", "auto_lz", "quic", "glz",
+                                                "lz",       "off",     NULL};
+static const char *const wanCompressions[] = {"auto", "never", "always", NULL};
+static const char *const streamingModes[] = {"filter", "all", "off", NULL};
+static const char *const mouseModes[] = {"server", "client", NULL};
+static const char *const glEnable[] = {"no", NULL};
+static const virXmlRule graphicsImage[] = {
+    {"@compression", VIR_XML_CHOICE, GFX(imageCompression), .choices = imageCompressions},
+    {NULL}};
+static const virXmlRule graphicsJpeg[] = {
+    {"@compression", VIR_XML_CHOICE, GFX(jpeg), .choices = wanCompressions}, {NULL}};
+static const virXmlRule graphicsZlib[] = {
+    {"@compression", VIR_XML_CHOICE, GFX(zlib), .choices = wanCompressions}, {NULL}};
+static const virXmlRule graphicsPlayback[] = {
+    {"@compression", VIR_XML_BOOL, GFX(playback)}, {NULL}};
+static const virXmlRule graphicsStreaming[] = {
+    {"@mode", VIR_XML_CHOICE, GFX(streaming), .choices = streamingModes}, {NULL}};
+static const virXmlRule graphicsMouse[] = {
+    {"@mode", VIR_XML_CHOICE, GFX(mouse), .choices = mouseModes}, {NULL}};
+static const virXmlRule graphicsClipboard[] = {
+    {"@copypaste", VIR_XML_BOOL, GFX(copyPaste)}, {NULL}};
+static const virXmlRule graphicsTransfer[] = {
+    {"@enable", VIR_XML_BOOL, GFX(fileTransfer)}, {NULL}};
+static const virXmlRule graphicsGl[] = {
+    {"@enable", VIR_XML_CHOICE, GFX(gl), .choices = glEnable}, {NULL}};
+static const virXmlRule graphicsRules[] = {
+    {"@type", VIR_XML_CHOICE, GFX(type), VIR_XML_REQUIRED, .choices = graphicsTypes},
+    {"@port", VIR_XML_STRING, GFX(portText)},
+    {"@tlsPort", VIR_XML_STRING, GFX(tlsPortText)},
+    {"@autoport", VIR_XML_BOOL, GFX(autoport)},
+    {"@websocket", VIR_XML_UINT, GFX(websocket), .max = 65535},
+    {"@listen", VIR_XML_STRING, GFX(listenAttr)},
+    {"@socket", VIR_XML_STRING, GFX(socket)},
+    {"@keymap", VIR_XML_STRING, GFX(keymap)},
+    {"@sharePolicy", VIR_XML_CHOICE, GFX(sharePolicy), .choices = sharePolicies},
+    {"@defaultMode", VIR_XML_CHOICE, GFX(defaultMode), .choices = channelModes},
+    {"@passwd", VIR_XML_REFUSE, .why = NO_PASSWORD},
+    {"@passwdValidTo", VIR_XML_REFUSE, .why = NO_PASSWORD},
+    {"@connected", VIR_XML_REFUSE, .why = NO_PASSWORD},
+    {"alias", VIR_XML_IGNORE},
+    {"listen", VIR_XML_FUNC, .func = virDomainParseListen},
+    {"image", VIR_XML_SUB, .rules = graphicsImage},
+    {"jpeg", VIR_XML_SUB, .rules = graphicsJpeg},
+    {"zlib", VIR_XML_SUB, .rules = graphicsZlib},
+    {"playback", VIR_XML_SUB, .rules = graphicsPlayback},
+    {"streaming", VIR_XML_SUB, .rules = graphicsStreaming},
+    {"mouse", VIR_XML_SUB, .rules = graphicsMouse},
+    {"clipboard", VIR_XML_SUB, .rules = graphicsClipboard},
+    {"filetransfer", VIR_XML_SUB, .rules = graphicsTransfer},
+    {"gl", VIR_XML_SUB, .rules = graphicsGl},
+    {NULL},
+};
+#undef GFX
+
 gboolean
 virDomainParseGraphics(virXmlNode *node, gpointer opaque, GError **error)
 {
-    static const char *const types[] = {"vnc", "spice", NULL};
-    static const char *const policies[] = {"allow-exclusive", "force-shared", "ignore",
-                                           NULL};
-    static const char *const anyMode[] = {"any", "insecure", NULL};
-    static const char *const compressions[] = {"auto_glz", "auto_lz", "quic", "glz",
-                                               "lz",       "off",     NULL};
-    static const char *const wans[] = {"auto", "never", "always", NULL};
-    static const char *const streams[] = {"filter", "all", "off", NULL};
-    static const char *const mice[] = {"server", "client", NULL};
-    static const char *const no[] = {"no", NULL};
-    static const virXmlRule image[] = {
-        {"@compression", VIR_XML_CHOICE, GFX(imageCompression), .choices = compressions},
-        {NULL}};
-    static const virXmlRule jpeg[] = {
-        {"@compression", VIR_XML_CHOICE, GFX(jpeg), .choices = wans}, {NULL}};
-    static const virXmlRule zlib[] = {
-        {"@compression", VIR_XML_CHOICE, GFX(zlib), .choices = wans}, {NULL}};
-    static const virXmlRule playback[] = {{"@compression", VIR_XML_BOOL, GFX(playback)},
-                                          {NULL}};
-    static const virXmlRule streaming[] = {
-        {"@mode", VIR_XML_CHOICE, GFX(streaming), .choices = streams}, {NULL}};
-    static const virXmlRule mouse[] = {
-        {"@mode", VIR_XML_CHOICE, GFX(mouse), .choices = mice}, {NULL}};
-    static const virXmlRule clipboard[] = {{"@copypaste", VIR_XML_BOOL, GFX(copyPaste)},
-                                           {NULL}};
-    static const virXmlRule transfer[] = {{"@enable", VIR_XML_BOOL, GFX(fileTransfer)},
-                                          {NULL}};
-    static const virXmlRule gl[] = {{"@enable", VIR_XML_CHOICE, GFX(gl), .choices = no},
-                                    {NULL}};
-    static const virXmlRule rules[] = {
-        {"@type", VIR_XML_CHOICE, GFX(type), VIR_XML_REQUIRED, .choices = types},
-        {"@port", VIR_XML_STRING, GFX(portText)},
-        {"@tlsPort", VIR_XML_STRING, GFX(tlsPortText)},
-        {"@autoport", VIR_XML_BOOL, GFX(autoport)},
-        {"@websocket", VIR_XML_UINT, GFX(websocket), .max = 65535},
-        {"@listen", VIR_XML_STRING, GFX(listenAttr)},
-        {"@socket", VIR_XML_STRING, GFX(socket)},
-        {"@keymap", VIR_XML_STRING, GFX(keymap)},
-        {"@sharePolicy", VIR_XML_CHOICE, GFX(sharePolicy), .choices = policies},
-        {"@defaultMode", VIR_XML_CHOICE, GFX(defaultMode), .choices = anyMode},
-        {"@passwd", VIR_XML_REFUSE, .why = NO_PASSWORD},
-        {"@passwdValidTo", VIR_XML_REFUSE, .why = NO_PASSWORD},
-        {"@connected", VIR_XML_REFUSE, .why = NO_PASSWORD},
-        {"alias", VIR_XML_IGNORE},
-        {"listen", VIR_XML_FUNC, .func = virDomainParseListen},
-        {"image", VIR_XML_SUB, .rules = image},
-        {"jpeg", VIR_XML_SUB, .rules = jpeg},
-        {"zlib", VIR_XML_SUB, .rules = zlib},
-        {"playback", VIR_XML_SUB, .rules = playback},
-        {"streaming", VIR_XML_SUB, .rules = streaming},
-        {"mouse", VIR_XML_SUB, .rules = mouse},
-        {"clipboard", VIR_XML_SUB, .rules = clipboard},
-        {"filetransfer", VIR_XML_SUB, .rules = transfer},
-        {"gl", VIR_XML_SUB, .rules = gl},
-        {NULL},
-    };
-#undef GFX
     virDomainGraphics *graphics = g_new0(virDomainGraphics, 1);
 
     g_ptr_array_add(((virDomainDef *)opaque)->graphics, graphics);
     graphics->line = node->line;
-    if (!virXmlRead(node, rules, graphics, error))
+    if (!virXmlRead(node, graphicsRules, graphics, error))
         return FALSE;
     if (!graphics->listen)
         graphics->listen = g_strdup(graphics->listenAttr);
