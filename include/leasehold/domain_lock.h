@@ -24,6 +24,12 @@ G_BEGIN_DECLS
 #pragma GCC visibility push(default)
 
 typedef struct _virDomainLock virDomainLock;
+virDomainLock *virDomainLockRef(virDomainLock *dom);
+/** Drops a reference; the guest is left as it is. */
+void virDomainLockFree(virDomainLock *dom);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLock, virDomainLockFree)
+
+/* --- what is known of a guest ------------------------------------------------------------ */
 
 typedef enum {
     VIR_DOMAIN_LOCK_STATE_STARTING = 0, /* takes leases, starts QEMU */
@@ -95,37 +101,41 @@ typedef struct _virDomainLockInfo {
 void virDomainLockInfoFree(virDomainLockInfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockInfo, virDomainLockInfoFree)
 
+const char *virDomainLockGetName(virDomainLock *dom);
+const char *virDomainLockGetUuid(virDomainLock *dom);
+/** Asks the supervisor, within seconds; if it does not answer: PeekInfo, and why in its message. */
+virDomainLockInfo *virDomainLockGetInfo(virDomainLock *dom, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+/** What the supervisor published last, and whether it lives; as in List. Nobody is asked, so
+ * that it may be called from a main loop. CONFIG: nothing is known of it any more. */
+virDomainLockInfo *virDomainLockPeekInfo(virDomainLock *dom, GError **error)
+    VIR_LOCK_WARN_UNUSED;
+/** What the supervisor said of the guest at the moment when it was ready; owned by @dom. Nobody
+ * is asked for it. NULL unless @dom comes from a call that started the guest. */
+const virDomainLockInfo *virDomainLockGetStartInfo(virDomainLock *dom);
+/** What PeekInfo would have said at the moment of the lookup; owned by @dom. NULL unless @dom
+ * comes from virDomainLockLookup. */
+const virDomainLockInfo *virDomainLockGetLookupInfo(virDomainLock *dom);
+
+/**
+ * virDomainLockGetXMLDesc:
+ * @flags: none yet: 0
+ *
+ * The description of the guest as it is now, in libvirt domain XML: with the disks that came
+ * and without those that went, and with all addresses and controllers that the first one left
+ * open, so that CreateXML with it makes the same machine. Of a guest that has ended, its last
+ * one. UNSUPPORTED: a foreign command line. STATE: it is being started. Free with g_free.
+ */
+char *virDomainLockGetXMLDesc(virDomainLock *dom, guint flags,
+                              GError **error) VIR_LOCK_WARN_UNUSED;
+
+/* --- starting ---------------------------------------------------------------------------- */
+
 /** One disk of a foreign command line. */
 typedef struct _virDomainLockDisk {
     const char *path;
     guint flags; /* virLockManagerResourceFlags */
 } virDomainLockDisk;
-
-/** One image that a program uses, or one file of it. */
-typedef struct _virDomainLockImage {
-    char *path;   /* absolute */
-    char *format; /* "qcow2", "raw", ...; NULL: not known */
-    guint flags;  /* virLockManagerResourceFlags */
-} virDomainLockImage;
-virDomainLockImage *virDomainLockImageNew(const char *path, const char *format, guint flags);
-void virDomainLockImageFree(virDomainLockImage *image);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockImage, virDomainLockImageFree)
-
-/**
- * virDomainLockResolveImages:
- * @images: (element-type virDomainLockImage): what a program that is no guest will open
- *
- * All that needs a lease for that, in the order of @images. A format that is given is
- * believed: the image is followed by its backing files, READONLY, and by its external data
- * file with its own flags. Where none is given nothing is followed, and an image that looks
- * like qcow2 and names a file that is not among @images is refused, because most programs
- * would open it. Reads the images, so that it may block as long as their storage does; read
- * again when the leases are held. CONFIG, UNAVAILABLE, CANCELLED.
- *
- * Returns: (element-type virDomainLockImage): free: g_ptr_array_unref
- */
-GPtrArray *virDomainLockResolveImages(GPtrArray *images, GCancellable *cancellable,
-                                      GError **error) VIR_LOCK_WARN_UNUSED;
 
 /** A foreign command line: "run --name NAME --disk ... -- qemu-system-x86_64 ARGS". */
 typedef struct _virDomainLockCommand {
@@ -185,6 +195,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockSpare, virDomainLockSpareFree)
 /** The next start with @config takes @spare, which belongs to @config from now on. */
 void virDomainLockSpareOffer(virDomainLockSpare *spare, virLockConfig *config);
 
+/* --- finding ----------------------------------------------------------------------------- */
+
 /** The guest of this name or uuid that runs, or ended last, on this host; CONFIG if none. */
 virDomainLock *virDomainLockLookup(virLockConfig *config, const char *nameOrUuid,
                                    GError **error) VIR_LOCK_WARN_UNUSED;
@@ -195,6 +207,7 @@ typedef enum {
  * for it). A guest whose supervisor is stopped or gone is listed too, with a message. */
 GPtrArray *virDomainLockList(virLockConfig *config, guint flags, GError **error)
     VIR_LOCK_WARN_UNUSED;
+
 /**
  * virDomainLockAttach:
  * @nameOrUuid: a guest whose supervisor is gone
@@ -212,32 +225,25 @@ GPtrArray *virDomainLockList(virLockConfig *config, guint flags, GError **error)
 virDomainLock *virDomainLockAttach(virLockConfig *config, const char *nameOrUuid,
                                    const virLockWait *wait, GError **error)
     VIR_LOCK_WARN_UNUSED;
-virDomainLock *virDomainLockRef(virDomainLock *dom);
-/** Drops a reference; the guest is left as it is. */
-void virDomainLockFree(virDomainLock *dom);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLock, virDomainLockFree)
 
-const char *virDomainLockGetName(virDomainLock *dom);
-const char *virDomainLockGetUuid(virDomainLock *dom);
-/** Asks the supervisor, within seconds; if it does not answer: PeekInfo, and why in its message. */
-virDomainLockInfo *virDomainLockGetInfo(virDomainLock *dom, GError **error)
-    VIR_LOCK_WARN_UNUSED;
-/** What the supervisor published last, and whether it lives; as in List. Nobody is asked, so
- * that it may be called from a main loop. CONFIG: nothing is known of it any more. */
-virDomainLockInfo *virDomainLockPeekInfo(virDomainLock *dom, GError **error)
-    VIR_LOCK_WARN_UNUSED;
-/** What the supervisor said of the guest at the moment when it was ready; owned by @dom. Nobody
- * is asked for it. NULL unless @dom comes from a call that started the guest. */
-const virDomainLockInfo *virDomainLockGetStartInfo(virDomainLock *dom);
-/** What PeekInfo would have said at the moment of the lookup; owned by @dom. NULL unless @dom
- * comes from virDomainLockLookup. */
-const virDomainLockInfo *virDomainLockGetLookupInfo(virDomainLock *dom);
+/* --- pausing, ending --------------------------------------------------------------------- */
+
+typedef enum {
+    VIR_DOMAIN_LOCK_DESTROY_GRACEFUL = 1 << 0, /* SIGTERM, so that QEMU flushes; never SIGKILL:
+                                                * TIMEOUT when that does not end it */
+} virDomainLockDestroyFlagsType;
+/** Ends the guest at once; returns when QEMU was reaped and its leases were seen free. When
+ * its supervisor does not answer, QEMU is killed without it, and it returns when QEMU is
+ * dead, which frees what it held. */
+gboolean virDomainLockDestroyFlags(virDomainLock *dom, guint flags, GError **error);
+gboolean virDomainLockSuspend(virDomainLock *dom, GError **error);
+gboolean virDomainLockResume(virDomainLock *dom, GError **error);
+gboolean virDomainLockReset(virDomainLock *dom, GError **error);
 
 typedef enum {
     VIR_DOMAIN_LOCK_SHUTDOWN_ACPI = 1 << 0,  /* default when no mode is given */
     VIR_DOMAIN_LOCK_SHUTDOWN_AGENT = 1 << 1, /* guest agent */
-    VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK = 1
-                                     << 2, /* return when the guest is gone, or goes on */
+    VIR_DOMAIN_LOCK_SHUTDOWN_BLOCK = 1 << 2, /* return when the guest is gone, or goes on */
     VIR_DOMAIN_LOCK_SHUTDOWN_JOIN = 1 << 3,  /* with BLOCK: asks nothing, but waits for what was
                                               * asked; STATE when nothing was */
 } virDomainLockShutdownFlagsType;
@@ -252,7 +258,8 @@ typedef enum {
  *
  * With BLOCK, TRUE is: it has ended (virDomainLockGetInfo says how). CANCELLED: the request was
  * withdrawn. STATE: the guest rebooted although there is no deadline, or is restarted or kept
- * because its description says so. A supervisor that dies meanwhile is replaced. Without BLOCK, TRUE is: it was asked.
+ * because its description says so. A supervisor that dies meanwhile is replaced. Without
+ * BLOCK, TRUE is: it was asked.
  * UNSUPPORTED: its agent refuses; UNAVAILABLE: no agent answers (mode AGENT only).
  */
 gboolean virDomainLockShutdownFlags(virDomainLock *dom, guint timeoutSec, guint flags,
@@ -269,6 +276,13 @@ gboolean virDomainLockShutdownAbort(virDomainLock *dom, GError **error);
  * asked to shut down.
  */
 gboolean virDomainLockReboot(virDomainLock *dom, guint flags, GError **error);
+
+/** Waits until the guest has ended. TRUE with *info (may be NULL) set. When its supervisor dies
+ * meanwhile and QEMU does not, another one is started (virDomainLockAttach). */
+gboolean virDomainLockWait(virDomainLock *dom, virDomainLockInfo **info,
+                           const virLockWait *wait, GError **error);
+
+/* --- power ------------------------------------------------------------------------------- */
 
 typedef enum {
     VIR_DOMAIN_LOCK_POWER_OFF = 0,
@@ -289,7 +303,7 @@ typedef enum {
 /** "suspend", ...; NULL: no target. */
 const char *virDomainLockPowerTargetName(virDomainLockPowerTarget target);
 
-/** virDomainLockPower: */
+/** virDomainLockPower: whether it sleeps, and what may be asked of it. */
 typedef struct _virDomainLockPower {
     gsize structSize;
     virDomainLockPowerState state;
@@ -318,18 +332,7 @@ gboolean virDomainLockSetPowerState(virDomainLock *dom, virDomainLockPowerTarget
 virDomainLockPower *virDomainLockGetPowerState(virDomainLock *dom,
                                                GError **error) VIR_LOCK_WARN_UNUSED;
 
-typedef enum {
-    VIR_DOMAIN_LOCK_DESTROY_GRACEFUL =
-        1 << 0, /* SIGTERM, so that QEMU flushes; never SIGKILL:
-                                                * TIMEOUT when that does not end it */
-} virDomainLockDestroyFlagsType;
-/** Ends the guest at once; returns when QEMU was reaped and its leases were seen free. When
- * its supervisor does not answer, QEMU is killed without it, and it returns when QEMU is
- * dead, which frees what it held. */
-gboolean virDomainLockDestroyFlags(virDomainLock *dom, guint flags, GError **error);
-gboolean virDomainLockSuspend(virDomainLock *dom, GError **error);
-gboolean virDomainLockResume(virDomainLock *dom, GError **error);
-gboolean virDomainLockReset(virDomainLock *dom, GError **error);
+/* --- disks, media, leases ---------------------------------------------------------------- */
 
 typedef enum {
     VIR_DOMAIN_LOCK_DEVICE_NO_WAIT = 1 << 0, /* BUSY at once while another job is under way;
@@ -366,6 +369,45 @@ gboolean virDomainLockAttachDisk(virDomainLock *dom, const char *xml, guint flag
 gboolean virDomainLockDetachDisk(virDomainLock *dom, const char *target, guint timeoutSec,
                                  guint flags, GError **error);
 
+/**
+ * virDomainLockChangeMedia:
+ * @target: "sda": a cdrom or floppy drive
+ * @path: absolute path of the new medium; NULL: the drive is emptied
+ * @format: of its image; NULL: raw
+ * @flags: virDomainLockDeviceFlags
+ *
+ * Takes the leases of the new medium (shared, for a cdrom), lets QEMU open it, swaps, and gives
+ * up the leases of the old one once QEMU has closed it. A failure leaves the old medium in the
+ * drive. STATE: the guest has locked the tray, and has not opened it when asked. BUSY names who
+ * holds an image. CONFIG: it is no such drive, or the image cannot be used. INDETERMINATE: the
+ * drive has the new medium, but QEMU keeps the old one open: both stay leased.
+ */
+gboolean virDomainLockChangeMedia(virDomainLock *dom, const char *target,
+                                  const char *path, const char *format, guint flags,
+                                  GError **error);
+/**
+ * virDomainLockAttachLease:
+ * @xml: one <lease> element of libvirt domain XML
+ * @flags: virDomainLockDeviceFlags
+ *
+ * One more explicit lease for a running or paused guest, held as long as it runs. BUSY names
+ * who holds it; CONFIG: the guest has it already; a failure leaves all as it was.
+ */
+gboolean virDomainLockAttachLease(virDomainLock *dom, const char *xml, guint flags,
+                                  GError **error);
+/**
+ * virDomainLockDetachLease:
+ * @lockspace: NULL: whichever has the key
+ * @flags: virDomainLockDeviceFlags
+ *
+ * Gives an explicit lease up. CONFIG: there is none of this key; STATE: an image that has no
+ * identity of its own is guarded by the explicit leases alone.
+ */
+gboolean virDomainLockDetachLease(virDomainLock *dom, const char *lockspace,
+                                  const char *key, guint flags, GError **error);
+
+/* --- block operations: snapshots of single disks, commit, pull, copy --------------------- */
+
 typedef enum {
     VIR_DOMAIN_LOCK_BLOCK_SHALLOW = 1 << 0, /* copy: the top image only; the copy has the same
                                              * backing file */
@@ -393,7 +435,53 @@ gboolean virDomainLockSnapshotDisks(virDomainLock *dom,
                                     const virDomainLockOverlay *overlays, gsize n,
                                     guint flags, const virLockWait *wait, GError **error);
 
-/* --- snapshots in the images of the disks, with the guest's memory --------------------- */
+/** What the block operations below are told. Zero is the default of all members. */
+typedef struct _virDomainLockBlockOptions {
+    gsize structSize;
+    const char *top;    /* commit: uppermost image that goes; NULL: the active one */
+    const char *base;   /* commit: image that takes what is above; NULL: the lowest. pull: image
+                         * that stays the backing file; NULL: none stays */
+    const char *format; /* copy: of the new image; NULL: as the present one */
+    guint64 bandwidth;  /* bytes/s; 0: as fast as it goes */
+    guint flags;        /* virDomainLockBlockFlags */
+} virDomainLockBlockOptions;
+
+/**
+ * virDomainLockBlockCommit: what is in the images from "top" down to above "base" goes into
+ * "base", and they are no part of the disk any more. The lease of "base" is made exclusive
+ * before: BUSY names the guest that reads it, too. With the active image as "top" the guest
+ * goes on with "base" in the end.
+ *
+ * These take as long as they take: @wait has progress, and its deadline and cancellable ask for
+ * the job to be undone (CANCELLED, TIMEOUT). @options may be NULL.
+ */
+gboolean virDomainLockBlockCommit(virDomainLock *dom, const char *target,
+                                  const virDomainLockBlockOptions *options,
+                                  const virLockWait *wait, GError **error);
+/** virDomainLockBlockPull: what is in the backing files above "base" goes into the active image,
+ * and they are no part of the disk any more. */
+gboolean virDomainLockBlockPull(virDomainLock *dom, const char *target,
+                                const virDomainLockBlockOptions *options,
+                                const virLockWait *wait, GError **error);
+/** virDomainLockBlockCopy: a copy of the disk, under a lease of its own before anything is
+ * written to it. When both are the same, the guest goes on with the copy (PIVOT) and gives up
+ * the original, or the other way round. */
+gboolean virDomainLockBlockCopy(virDomainLock *dom, const char *target, const char *dest,
+                                const virDomainLockBlockOptions *options,
+                                const virLockWait *wait, GError **error);
+
+/* --- jobs that take long ----------------------------------------------------------------- */
+
+/**
+ * virDomainLockJobCancel:
+ *
+ * Asks the job that takes long (virDomainLockInfo.job, with jobStartedUsec set) to undo itself
+ * and end, and returns when it has. STATE: there is none, or it is too late: it is being
+ * completed. That call of the library which waits for the job fails with CANCELLED.
+ */
+gboolean virDomainLockJobCancel(virDomainLock *dom, GError **error);
+
+/* --- snapshots in the images of the disks, with the guest's memory ----------------------- */
 
 /** One disk of a snapshot. */
 typedef struct _virDomainLockSnapshotDisk {
@@ -478,100 +566,7 @@ gboolean virDomainLockSnapshotRevert(virDomainLock *dom, const char *name, guint
 gboolean virDomainLockSnapshotDelete(virDomainLock *dom, const char *name, guint flags,
                                      const virLockWait *wait, GError **error);
 
-/* --- block operations ------------------------------------------------------------------- */
-
-/** What the block operations below are told. Zero is the default of all members. */
-typedef struct _virDomainLockBlockOptions {
-    gsize structSize;
-    const char *top;    /* commit: uppermost image that goes; NULL: the active one */
-    const char *base;   /* commit: image that takes what is above; NULL: the lowest. pull: image
-                         * that stays the backing file; NULL: none stays */
-    const char *format; /* copy: of the new image; NULL: as the present one */
-    guint64 bandwidth;  /* bytes/s; 0: as fast as it goes */
-    guint flags;        /* virDomainLockBlockFlags */
-} virDomainLockBlockOptions;
-
-/**
- * virDomainLockBlockCommit: what is in the images from "top" down to above "base" goes into
- * "base", and they are no part of the disk any more. The lease of "base" is made exclusive
- * before: BUSY names the guest that reads it, too. With the active image as "top" the guest
- * goes on with "base" in the end.
- *
- * These take as long as they take: @wait has progress, and its deadline and cancellable ask for
- * the job to be undone (CANCELLED, TIMEOUT). @options may be NULL.
- */
-gboolean virDomainLockBlockCommit(virDomainLock *dom, const char *target,
-                                  const virDomainLockBlockOptions *options,
-                                  const virLockWait *wait, GError **error);
-/** virDomainLockBlockPull: what is in the backing files above "base" goes into the active image,
- * and they are no part of the disk any more. */
-gboolean virDomainLockBlockPull(virDomainLock *dom, const char *target,
-                                const virDomainLockBlockOptions *options,
-                                const virLockWait *wait, GError **error);
-/** virDomainLockBlockCopy: a copy of the disk, under a lease of its own before anything is
- * written to it. When both are the same, the guest goes on with the copy (PIVOT) and gives up
- * the original, or the other way round. */
-gboolean virDomainLockBlockCopy(virDomainLock *dom, const char *target, const char *dest,
-                                const virDomainLockBlockOptions *options,
-                                const virLockWait *wait, GError **error);
-
-/**
- * virDomainLockJobCancel:
- *
- * Asks the job that takes long (virDomainLockInfo.job, with jobStartedUsec set) to undo itself
- * and end, and returns when it has. STATE: there is none, or it is too late: it is being
- * completed. That call of the library which waits for the job fails with CANCELLED.
- */
-gboolean virDomainLockJobCancel(virDomainLock *dom, GError **error);
-
-/**
- * virDomainLockChangeMedia:
- * @target: "sda": a cdrom or floppy drive
- * @path: absolute path of the new medium; NULL: the drive is emptied
- * @format: of its image; NULL: raw
- * @flags: virDomainLockDeviceFlags
- *
- * Takes the leases of the new medium (shared, for a cdrom), lets QEMU open it, swaps, and gives
- * up the leases of the old one once QEMU has closed it. A failure leaves the old medium in the
- * drive. STATE: the guest has locked the tray, and has not opened it when asked. BUSY names who
- * holds an image. CONFIG: it is no such drive, or the image cannot be used. INDETERMINATE: the
- * drive has the new medium, but QEMU keeps the old one open: both stay leased.
- */
-gboolean virDomainLockChangeMedia(virDomainLock *dom, const char *target,
-                                  const char *path, const char *format, guint flags,
-                                  GError **error);
-/**
- * virDomainLockAttachLease:
- * @xml: one <lease> element of libvirt domain XML
- * @flags: virDomainLockDeviceFlags
- *
- * One more explicit lease for a running or paused guest, held as long as it runs. BUSY names
- * who holds it; CONFIG: the guest has it already; a failure leaves all as it was.
- */
-gboolean virDomainLockAttachLease(virDomainLock *dom, const char *xml, guint flags,
-                                  GError **error);
-/**
- * virDomainLockDetachLease:
- * @lockspace: NULL: whichever has the key
- * @flags: virDomainLockDeviceFlags
- *
- * Gives an explicit lease up. CONFIG: there is none of this key; STATE: an image that has no
- * identity of its own is guarded by the explicit leases alone.
- */
-gboolean virDomainLockDetachLease(virDomainLock *dom, const char *lockspace,
-                                  const char *key, guint flags, GError **error);
-
-/**
- * virDomainLockGetXMLDesc:
- * @flags: none yet: 0
- *
- * The description of the guest as it is now, in libvirt domain XML: with the disks that came
- * and without those that went, and with all addresses and controllers that the first one left
- * open, so that CreateXML with it makes the same machine. Of a guest that has ended, its last
- * one. UNSUPPORTED: a foreign command line. STATE: it is being started. Free with g_free.
- */
-char *virDomainLockGetXMLDesc(virDomainLock *dom, guint flags,
-                              GError **error) VIR_LOCK_WARN_UNUSED;
+/* --- migration --------------------------------------------------------------------------- */
 
 typedef enum {
     VIR_DOMAIN_LOCK_MIGRATE_AUTO_CONVERGE = 1 << 0, /* slow the guest down if it must be */
@@ -627,7 +622,7 @@ gboolean virDomainLockMigrate(virDomainLock *dom, const char *host,
 virDomainLock *virDomainLockMigrateIn(virLockConfig *config, int inFd, int outFd,
                                       gboolean *told, GError **error) VIR_LOCK_WARN_UNUSED;
 
-/* --- saving ---------------------------------------------------------------------------- */
+/* --- saving ------------------------------------------------------------------------------ */
 
 typedef enum {
     VIR_DOMAIN_LOCK_SAVE_BYPASS_CACHE = 1 << 0, /* the file past the host's page cache */
@@ -708,10 +703,7 @@ char *virDomainLockGetManagedSave(virLockConfig *config, const char *uuid);
 gboolean virDomainLockManagedSaveRemove(virLockConfig *config, const char *nameOrUuid,
                                         GError **error);
 
-/** Waits until the guest has ended. TRUE with *info (may be NULL) set. When its supervisor dies
- * meanwhile and QEMU does not, another one is started (virDomainLockAttach). */
-gboolean virDomainLockWait(virDomainLock *dom, virDomainLockInfo **info,
-                           const virLockWait *wait, GError **error);
+/* --- events ------------------------------------------------------------------------------ */
 
 /** virDomainLockEvent: one line of "events"; also kept in the history of the guest. */
 typedef struct _virDomainLockEvent {
@@ -742,6 +734,34 @@ typedef void (*virDomainLockEventFunc)(const virDomainLockEvent *event, gpointer
 GSource *virDomainLockWatchEvents(virLockConfig *config, const char *nameOrUuid,
                                   virDomainLockEventFunc func, gpointer data, GError **error)
     VIR_LOCK_WARN_UNUSED;
+
+/* --- programs that are no guests --------------------------------------------------------- */
+
+/** One image that a program uses, or one file of it. */
+typedef struct _virDomainLockImage {
+    char *path;   /* absolute */
+    char *format; /* "qcow2", "raw", ...; NULL: not known */
+    guint flags;  /* virLockManagerResourceFlags */
+} virDomainLockImage;
+virDomainLockImage *virDomainLockImageNew(const char *path, const char *format, guint flags);
+void virDomainLockImageFree(virDomainLockImage *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomainLockImage, virDomainLockImageFree)
+
+/**
+ * virDomainLockResolveImages:
+ * @images: (element-type virDomainLockImage): what a program that is no guest will open
+ *
+ * All that needs a lease for that, in the order of @images. A format that is given is
+ * believed: the image is followed by its backing files, READONLY, and by its external data
+ * file with its own flags. Where none is given nothing is followed, and an image that looks
+ * like qcow2 and names a file that is not among @images is refused, because most programs
+ * would open it. Reads the images, so that it may block as long as their storage does; read
+ * again when the leases are held. CONFIG, UNAVAILABLE, CANCELLED.
+ *
+ * Returns: (element-type virDomainLockImage): free: g_ptr_array_unref
+ */
+GPtrArray *virDomainLockResolveImages(GPtrArray *images, GCancellable *cancellable,
+                                      GError **error) VIR_LOCK_WARN_UNUSED;
 
 #pragma GCC visibility pop
 
