@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, alive, requires, wait_until  # noqa: E402
+from lab import Lab, Tap, alive, edit, requires, wait_until  # noqa: E402
 
 STEPS = {"snapshot": 8, "copy": 9, "commit": 9, "middle": 9, "pull": 5}
 SEQUENCE = {"middle": "commit"}
@@ -28,7 +28,7 @@ class Guest:
     """base.img <- mid.qcow2 <- top.qcow2, and a supervisor that stops at each step."""
 
     def __init__(self, lab, name):
-        self.lab, self.name, self.steps = lab, name, Steps()
+        self.lab, self.name = lab, name
         self.alpha, self.beta = lab.hosts
         self.base = lab.payload(name + "-base.img")
         self.mid, self.top, self.new = (lab.file("%s-%s.qcow2" % (name, n))
@@ -36,15 +36,8 @@ class Guest:
         self.overlay(self.base, "raw", self.mid)
         self.overlay(self.mid, "qcow2", self.top)
         xml, self.uuid = lab.domain(name, self.top)
-        with open(xml) as file:
-            text = file.read()
-        with open(xml, "w") as file:
-            file.write(text.replace("type='raw'", "type='qcow2'"))
-        run = self.alpha.popen("run", xml, steps=self.steps)
-        self.steps.until("start:10")
-        self.steps.go()
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 0, errors
+        edit(xml, ("type='raw'", "type='qcow2'"))
+        self.steps = self.alpha.run_stepped(xml)
         self.qemu = self.alpha.state(self.uuid)["pid"]
 
     @staticmethod
@@ -184,18 +177,15 @@ def main():
     with Lab("blockjobs-steps") as lab:
         lab.store("--max-leases", "900")
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
-        cases = [lambda lab, what=what: observed(lab, what) for what in STEPS]
+        cases = [(observed, what) for what in STEPS]
         for what, last in STEPS.items():
             for number in range(1, last + 1) if every else chosen[what]:
-                cases.append(lambda lab, w=what, n=number: supervisor_dies(lab, w, n))
+                cases.append((supervisor_dies, what, number))
             for number in range(1, last + 1) if every else (last - 2, last):
-                cases.append(lambda lab, w=what, n=number: qemu_dies(lab, w, n))
-        for case in cases:
-            try:
-                case(lab)
-            except (AssertionError, OSError, ValueError, KeyError, IndexError,
-                    subprocess.SubprocessError) as error:
-                tap.ok(False, "the case ran", repr(error))
+                cases.append((qemu_dies, what, number))
+        for case, *about in cases:
+            with tap.case(" ".join(map(str, (case.__name__, *about)))):
+                case(lab, *about)
     return tap.done()
 
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Tap, has_open, requires, wait_until  # noqa: E402
+from lab import Lab, Tap, edit, has_open, requires, said, wait_until  # noqa: E402
 
 STEPS = int(os.environ.get("LEASEHOLD_TEST_STEPS", "60"))
 DEVICES = ("<controller type='scsi' model='virtio-scsi'/><controller type='usb' model='qemu-xhci'/>"
@@ -29,10 +29,6 @@ TARGETS = ["vdb", "vdc", "vdd", "sda", "sdb", "sdc", "uba", "ubb"]
 tap = Tap()
 
 
-def said(done):
-    return "exit %d\n%s%s" % (done.returncode, done.stdout, done.stderr)
-
-
 class Walk:
     """What should be: disks, media and leases that the guest has, and whether it runs."""
 
@@ -41,10 +37,7 @@ class Walk:
         self.alpha, self.beta = lab.hosts
         self.boot = lab.payload("web.img")
         xml, self.uuid = lab.domain("web", self.boot)
-        with open(xml) as file:
-            text = file.read()
-        with open(xml, "w") as file:
-            file.write(text.replace("</devices>", DEVICES + "</devices>"))
+        edit(xml, ("</devices>", DEVICES + "</devices>"))
         done = self.alpha.leasehold("run", xml)
         assert done.returncode == 0, said(done)
         self.qemu = self.alpha.state(self.uuid)["pid"]

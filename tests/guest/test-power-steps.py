@@ -20,7 +20,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import TOP_BUILD, Tap, alive, requires, skip_all, wait_until  # noqa: E402
+from lab import TOP_BUILD, Tap, alive, edit, requires, skip_all, wait_until  # noqa: E402
 from stepped import SteppedGuest, SteppedLab  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
@@ -79,15 +79,12 @@ class Sleeper(Guest):
         with open(self.disk, "wb") as file:
             file.truncate(1 << 20)
         self.xml, self.uuid = self.lab.domain(self.name, self.disk)
-        with open(self.xml) as file:
-            text = file.read()
-        with open(self.xml, "w") as file:
-            file.write(text.replace("'MiB'>16<", "'MiB'>160<").replace(
-                "</os>", "<kernel>%s/vmlinuz</kernel><initrd>%s/initrd</initrd>"
-                "<cmdline>console=ttyS0 quiet nokaslr mitigations=off tsc=reliable</cmdline></os>"
-                % (folder, folder)).replace(
-                "</devices>", "<channel type='unix'><target type='virtio' "
-                "name='org.qemu.guest_agent.0'/></channel></devices>"))
+        edit(self.xml, ("'MiB'>16<", "'MiB'>160<"), (
+            "</os>", "<kernel>%s/vmlinuz</kernel><initrd>%s/initrd</initrd>"
+            "<cmdline>console=ttyS0 quiet nokaslr mitigations=off tsc=reliable</cmdline></os>"
+            % (folder, folder)), (
+            "</devices>", "<channel type='unix'><target type='virtio' "
+            "name='org.qemu.guest_agent.0'/></channel></devices>"))
 
     def can_sleep(self):
         done = self.alpha.leasehold("--json", "power", self.name)

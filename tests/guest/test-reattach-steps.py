@@ -17,12 +17,10 @@ test-reattach-steps-all.py runs every step; this one a subset that takes seconds
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, alive, has_open, requires, wait_until  # noqa: E402
+from lab import Lab, Steps, Tap, alive, edit, has_open, requires, strike, wait_until  # noqa: E402
 from qmp import Monitor  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
@@ -50,33 +48,27 @@ class Guest:
         self.xml, self.uuid = lab.domain(name, self.disk)
 
     def describe_drive(self, medium=None):
-        with open(self.xml) as file:
-            text = file.read()
         source = "<source file='%s'/>" % medium if medium else ""
-        with open(self.xml, "w") as file:
-            file.write(text.replace("</devices>", DRIVE % source + "</devices>"))
+        edit(self.xml, ("</devices>", DRIVE % source + "</devices>"))
 
-    def start(self, until=None):
-        """Runs to step @until, or to the end."""
+    def start(self):
+        self.steps = self.alpha.run_stepped(self.xml)
+        self.qemu = self.alpha.state(self.uuid)["pid"]
+
+    def start_until(self, step):
         self.steps = Steps()
         run = self.alpha.popen("run", self.xml, steps=self.steps)
-        self.steps.until(until or "start:10")
-        if not until:
-            self.steps.go()
-            _, errors = run.communicate(timeout=60)
-            assert run.returncode == 0, errors
-            self.qemu = self.alpha.state(self.uuid)["pid"]
+        self.steps.until(step)
         return run
 
     def kill_supervisor(self, step):
         pid = self.alpha.supervisor()
         if step in STOPPED:
-            os.kill(pid, signal.SIGSTOP)
+            assert strike(pid, "STOP")
             done = self.alpha.leasehold("attach", self.name)
             tap.ok(done.returncode == 3 and "kill -KILL %d" % pid in done.stderr,
                    step + ": a supervisor that was stopped is not replaced", done.stderr)
-        os.kill(pid, signal.SIGKILL)
-        assert wait_until(60, lambda: not alive(pid))
+        assert strike(pid, "KILL")
         self.steps.close()
 
     def take_out(self, target):
@@ -117,7 +109,7 @@ class Guest:
 
 def start(lab, step):
     guest = Guest(lab, "s" + step[6:])
-    run = guest.start(until=step)
+    run = guest.start_until(step)
     guest.kill_supervisor(step)
     run.communicate(timeout=60)
     done = guest.attach()
@@ -334,13 +326,8 @@ def main():
         for case, step in cases:
             if step not in (sys.argv[1:] or wanted):
                 continue
-            try:
+            with tap.case(step, lab.end_guests):
                 case(lab, step)
-            except (AssertionError, OSError, ValueError, KeyError, IndexError,
-                    subprocess.SubprocessError) as error:
-                tap.ok(False, "%s: the case ran" % step, repr(error))
-                for pid in lab.hosts[0].qemu_pids() + lab.hosts[0].pids("leasehold-supervisor"):
-                    os.kill(pid, signal.SIGKILL)
     return tap.done()
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Tap, requires, wait_until  # noqa: E402
+from lab import Lab, Tap, edit, requires, wait_until  # noqa: E402
 
 tap = Tap()
 OVMF = "/usr/share/OVMF/OVMF_%s_4M.fd"
@@ -23,16 +23,6 @@ OVMF = "/usr/share/OVMF/OVMF_%s_4M.fd"
 def writes(lab, disk):
     before = lab.payload_seq(disk)
     return wait_until(30, lambda: lab.payload_seq(disk) > before + 2)
-
-
-def change(path, *pairs):
-    with open(path) as file:
-        text = file.read()
-    for old, new in pairs:
-        assert old in text, old
-        text = text.replace(old, new)
-    with open(path, "w") as file:
-        file.write(text)
 
 
 class Saved:
@@ -72,7 +62,7 @@ def chain(lab, alpha):
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, top],
                    check=True, timeout=60)
     guest = Saved(alpha, "chain", top)
-    change(guest.xml, ("type='raw'", "type='qcow2'"))
+    edit(guest.xml, ("type='raw'", "type='qcow2'"))
     guest.run()
     guest.comes_back("a guest with a backing file comes back")
     guest.save()
@@ -95,7 +85,7 @@ def shareable(lab, alpha):
     with open(cluster, "wb") as file:
         file.truncate(1 << 20)
     guest = Saved(alpha, "member", disk, cluster)
-    change(guest.xml, ("<target dev='vdb' bus='virtio'/>",
+    edit(guest.xml, ("<target dev='vdb' bus='virtio'/>",
                        "<target dev='vdb' bus='virtio'/><shareable/>"))
     guest.run()
     guest.save()
@@ -117,7 +107,7 @@ def tpm(lab, alpha):
     disk, state = lab.payload("tpm.img"), lab.file("tpm")
     os.mkdir(state, 0o700)
     guest = Saved(alpha, "tpm", disk)
-    change(guest.xml, ("<devices>", "<devices><tpm model='tpm-tis'><backend type='emulator' "
+    edit(guest.xml, ("<devices>", "<devices><tpm model='tpm-tis'><backend type='emulator' "
                        "version='2.0'><source type='dir' path='%s'/></backend></tpm>" % state))
     guest.run()
     assert writes(lab, disk)
@@ -132,7 +122,7 @@ def firmware(lab, alpha):
     variables = lab.file("vars.fd")
     shutil.copyfile(OVMF % "VARS", variables)
     guest = Saved(alpha, "uefi", lab.payload("uefi.img"))
-    change(guest.xml, ("machine='pc'", "machine='q35'"), ("'MiB'>16", "'MiB'>128"),
+    edit(guest.xml, ("machine='pc'", "machine='q35'"), ("'MiB'>16", "'MiB'>128"),
            ("</type></os>", "</type><loader readonly='yes' type='pflash'>%s</loader>"
             "<nvram>%s</nvram></os>" % (OVMF % "CODE", variables)))
     guest.run()
@@ -199,10 +189,8 @@ def main():
         alpha = lab.host("alpha", 1)
         lab.join(alpha)
         for case in (chain, shareable, tpm, firmware, lockfile, nop):
-            try:
+            with tap.case(case.__name__):
                 case(lab, alpha)
-            except (AssertionError, OSError, ValueError, subprocess.SubprocessError) as error:
-                tap.ok(False, case.__name__ + " ran", repr(error)[:2000])
     return tap.done()
 
 

@@ -22,13 +22,11 @@ import json
 import os
 import resource
 import shutil
-import signal
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from dbus_wire import Client, METHOD_RETURN  # noqa: E402
-from lab import Lab, Steps, Tap, alive, requires, wait_until  # noqa: E402
+from lab import Lab, Steps, Tap, alive, requires, strike, wait_until  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
 tap = Tap()
@@ -55,12 +53,7 @@ class Guest:
         self.steps = None
 
     def start(self):
-        self.steps = Steps()
-        run = self.alpha.popen("run", self.xml, steps=self.steps)
-        self.steps.until("start:10")
-        self.steps.go()
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 0, errors
+        self.steps = self.alpha.run_stepped(self.xml)
         assert self.goes_on(), "the guest writes nothing"
 
     def save(self, until):
@@ -123,16 +116,11 @@ class Guest:
         self.moves_on(step)
 
 
-def kill(pid):
-    os.kill(pid, signal.SIGKILL)
-    wait_until(10, lambda: not alive(pid))
-
-
 def supervisor_dies(lab, step):
     guest = Guest(lab, "s" + step.replace(":", ""))
     guest.start()
     command = guest.save(step)
-    kill(guest.supervisor())
+    strike(guest.supervisor(), "KILL")
     guest.steps.close()
     _, errors = command.communicate(timeout=60)
     early = step.startswith("save")
@@ -194,7 +182,7 @@ def qemu_dies(lab, step):
     guest = Guest(lab, "q" + step.replace(":", ""))
     guest.start()
     command = guest.save(step)
-    kill(guest.qemu())
+    strike(guest.qemu(), "KILL")
     guest.steps.close()
     _, errors = command.communicate(timeout=90)
     gone = guest.gone()
@@ -237,7 +225,7 @@ def sealed(lab, way):
     copy = lab.file("k%s-copy.save" % way)
     shutil.copyfile(lab.file(guest.leftovers()[0]), copy)
     if way == "killed":
-        kill(guest.supervisor())
+        strike(guest.supervisor(), "KILL")
         guest.steps.close()
         guest.alpha.leasehold("attach", guest.name)
     else:
@@ -257,7 +245,7 @@ def command_dies(lab, step):
     guest = Guest(lab, "x" + step.replace(":", ""))
     guest.start()
     command = guest.save(step)
-    kill(command.pid)
+    strike(command.pid, "KILL")
     command.communicate(timeout=60)
     guest.steps.close()
     tap.ok(guest.gone() and guest.state() == "shut-off saved",
@@ -329,7 +317,7 @@ def restore_supervisor_dies(lab, step):
     command = guest.beta.popen("restore", guest.file, steps=guest.steps)
     guest.steps.until(step)
     pid = guest.beta.supervisor()
-    kill(pid)
+    strike(pid, "KILL")
     guest.steps.close()
     _, errors = command.communicate(timeout=60)
     tap.ok(command.returncode not in (0, -9), step + ": the supervisor dies: no success is claimed",
@@ -351,7 +339,7 @@ def restore_qemu_dies(lab, step):
     guest = saved(lab, "t" + step.replace(":", ""))
     command = guest.beta.popen("restore", guest.file, steps=guest.steps)
     guest.steps.until(step)
-    kill(guest.beta.qemu_pids()[0])
+    strike(guest.beta.qemu_pids()[0], "KILL")
     guest.steps.close()
     _, errors = command.communicate(timeout=60)
     tap.ok(command.returncode not in (0, -9) and not guest.beta.qemu_pids(),
@@ -360,7 +348,7 @@ def restore_qemu_dies(lab, step):
     judge_restored(guest, step, int(step.split(":")[1]) < 9)
 
 
-def cases(lab):
+def cases():
     kinds = (("supervisor", SAVE, supervisor_dies), ("qemu", SAVE[:7], qemu_dies),
              ("cancel", SAVE[1:6], cancelled), ("command", SAVE[1:], command_dies),
              ("restore", RESTORE, restore_supervisor_dies),
@@ -369,24 +357,18 @@ def cases(lab):
              ("sealed", ("killed", "refused"), sealed), ("byte", tuple(BYTES), bytes_written))
     for kind, every, case in kinds:
         for step in every if ALL else SUBSET[kind]:
-            yield "%s %s" % (kind, step), lambda c=case, s=step: c(lab, s)
+            yield "%s %s" % (kind, step), case, step
 
 
 def main():
     with Lab("save-steps") as lab:
         lab.store("--max-leases", "300")
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
-        for name, case in cases(lab):
+        for name, case, step in cases():
             if sys.argv[1:] and name not in sys.argv[1:]:
                 continue
-            try:
-                case()
-            except (AssertionError, OSError, ValueError, KeyError, IndexError, TypeError,
-                    subprocess.SubprocessError) as error:
-                tap.ok(False, name + " ran", repr(error))
-                for host in lab.hosts:
-                    for pid in host.qemu_pids() + host.pids("leasehold-supervisor"):
-                        os.kill(pid, signal.SIGKILL)
+            with tap.case(name, lab.end_guests):
+                case(lab, step)
     return tap.done()
 
 

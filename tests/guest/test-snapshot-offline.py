@@ -16,19 +16,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Tap, requires, wait_until  # noqa: E402
+from lab import Lab, Tap, edit, qemu_img, requires, said, wait_until  # noqa: E402
 from moving import Rsh  # noqa: E402
 
 tap = Tap()
-
-
-def said(done):
-    return "exit %d\n%s%s" % (done.returncode, done.stdout, done.stderr)
-
-
-def qemu_img(*args):
-    return subprocess.run(["qemu-img", *args], check=True, timeout=60, capture_output=True,
-                          text=True).stdout
 
 
 class Case:
@@ -42,10 +33,7 @@ class Case:
         qemu_img("convert", "-O", "qcow2", lab.payload("payload.img"), self.images[0])
         qemu_img("create", "-q", "-f", "qcow2", self.images[1], "1M")
         self.xml, self.uuid = lab.domain("web", *self.images)
-        with open(self.xml) as file:
-            text = file.read()
-        with open(self.xml, "w") as file:
-            file.write(text.replace("type='raw'", "type='qcow2'"))
+        edit(self.xml, ("type='raw'", "type='qcow2'"))
         self.fake = lab.file("bin")
         os.mkdir(self.fake)
 

@@ -14,18 +14,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Tap, requires, wait_until  # noqa: E402
+from lab import Lab, Tap, edit, qemu_img, requires, said, wait_until  # noqa: E402
 
 tap = Tap()
-
-
-def said(done):
-    return "exit %d\n%s%s" % (done.returncode, done.stdout, done.stderr)
-
-
-def qemu_img(*args):
-    return subprocess.run(["qemu-img", *args], check=True, timeout=60, capture_output=True,
-                          text=True).stdout
 
 
 def qcow2(lab, name, source=None):
@@ -45,10 +36,7 @@ def disk_xml(target, path, kind="qcow2", extra=""):
 
 def domain(lab, name, *disks):
     path, identity = lab.domain(name)
-    with open(path) as file:
-        text = file.read()
-    with open(path, "w") as file:
-        file.write(text.replace("</devices>", "".join(disks) + "</devices>"))
+    edit(path, ("</devices>", "".join(disks) + "</devices>"))
     return path, identity
 
 

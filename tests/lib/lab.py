@@ -68,6 +68,17 @@ class Tap:
         print("ok %d - %s # SKIP %s" % (self.count, what, reason), flush=True)
         return True
 
+    @contextlib.contextmanager
+    def case(self, what, clean=lambda: None):
+        """One of several: what goes wrong in it is its own failure, and the next one comes.
+        @clean is called between the two."""
+        try:
+            yield
+        except (AssertionError, OSError, ValueError, LookupError, TypeError,
+                subprocess.SubprocessError) as error:
+            self.ok(False, what + ": the case ran", repr(error))
+            clean()
+
     def done(self):
         print("1..%d" % self.count, flush=True)
         return 1 if self.failed else 0
@@ -90,6 +101,27 @@ def requires(*things):
             found = shutil.which(thing, path=search_path())
         if not found:
             skip_all("this machine has no usable " + thing)
+
+
+def said(done):
+    """What there is to say of a command."""
+    return "exit %d\n%s%s" % (done.returncode, done.stdout, done.stderr)
+
+
+def qemu_img(*args):
+    return subprocess.run(["qemu-img", *args], check=True, timeout=60, capture_output=True,
+                          text=True).stdout
+
+
+def edit(path, *pairs):
+    """Replaces in a file the first of each pair by the second."""
+    with open(path) as file:
+        text = file.read()
+    for old, new in pairs:
+        assert old in text, old
+        text = text.replace(old, new)
+    with open(path, "w") as file:
+        file.write(text)
 
 
 def faketime():
@@ -148,8 +180,8 @@ def strike(pid, sig):
     each of its threads stands still, which is some time after the signal."""
     os.kill(pid, getattr(signal, "SIG" + sig))
     if sig == "KILL":
-        return wait_until(10, lambda: not alive(pid))
-    return wait_until(10, lambda: is_stopped(pid))
+        return wait_until(60, lambda: not alive(pid))
+    return wait_until(60, lambda: is_stopped(pid))
 
 
 def is_stopped(pid):
@@ -333,6 +365,13 @@ class Lab:
             if join.returncode != 0:
                 raise AssertionError("host join: " + errors)
 
+    def end_guests(self):
+        """Whatever runs on the hosts, after a case that stopped in the middle."""
+        for host in self.hosts:
+            for pid in host.qemu_pids() + host.pids("leasehold-supervisor"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def payload(self, name="disk.img"):
         """A fresh disk with the stamping payload on it."""
         path = self.file(name)
@@ -451,6 +490,17 @@ class Host:
         environment.update(env or {})
         return subprocess.run(["leasehold", *args], env=environment, timeout=timeout,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def run_stepped(self, *guest, env=None):
+        """Starts a guest whose sequences stand at their steps from then on: returns its Steps."""
+        steps = Steps()
+        run = self.popen("run", *guest, steps=steps, env=env)
+        steps.until("start:10")
+        steps.go()
+        _, errors = run.communicate(timeout=60)
+        if run.returncode != 0:
+            raise AssertionError("the guest does not start: " + errors)
+        return steps
 
     def state(self, identity):
         """state.json of a guest that has a runtime folder, else None."""

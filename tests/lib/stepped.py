@@ -14,7 +14,7 @@ import json
 import os
 import signal
 
-from lab import Lab, Steps, may_write, strike, wait_until
+from lab import Lab, may_write, strike, wait_until
 
 
 class SteppedGuest:
@@ -24,12 +24,7 @@ class SteppedGuest:
         self.lab, self.name = lab, name
         self.alpha, self.beta = lab.hosts
         self.describe()
-        self.steps = Steps()
-        run = self.alpha.popen("run", self.xml, steps=self.steps)
-        self.steps.until("start:10")
-        self.steps.go()
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 0, errors
+        self.steps = self.alpha.run_stepped(self.xml)
         self.qemu = self.alpha.state(self.uuid)["pid"]
         assert wait_until(60, self.is_up), "the guest does not come up"
 

@@ -42,8 +42,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import (PAYLOAD_CHECK, Lab, Steps, Tap, alive, children, faketime,  # noqa: E402
-                 requires, strike, wait_until)
+from lab import (PAYLOAD_CHECK, Lab, Tap, alive, children, faketime, requires, strike,  # noqa: E402
+                 wait_until)
 from moving import Rsh, Thread  # noqa: E402
 
 ALL = os.environ.get("TEST_CRASH_ALL") == "1"
@@ -129,13 +129,8 @@ class Cell:
     # --- given: a guest that runs, and a migration that stands before the step
 
     def start(self):
-        self.source = Steps()
-        run = self.alpha.popen("run", *self.guest, steps=self.source)
-        self.source.until("start:10")
-        self.source.go()
-        _, errors = run.communicate(timeout=60)
-        if run.returncode != 0 or not self.goes_on():
-            raise AssertionError("the guest does not run on alpha: " + errors)
+        self.source = self.alpha.run_stepped(*self.guest)
+        assert self.goes_on(), "the guest does not write on alpha"
 
     def reach(self):
         if self.host is self.beta:

@@ -21,7 +21,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import TOP_BUILD, Lab, Steps, Tap, requires, wait_until  # noqa: E402
+from lab import TOP_BUILD, Lab, Steps, Tap, requires, strike, wait_until  # noqa: E402
 from moving import Rsh, Thread  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "qemu-img", "payload")
@@ -104,7 +104,7 @@ def cut_off(lab, rsh, for_good):
     if for_good:
         pids += alpha.pids("sanlock")
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        assert strike(pid, "STOP")
     # then the guest runs at the destination, behind its bridges, and says for whom it waits
     tap.ok(goes_on(lab, disk), what + ": the guest runs at the destination")
     tap.ok(wait_until(20, lambda: "alpha" in (info(beta, what).get("message") or "")),

@@ -63,7 +63,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
 from dbus_wire import Client  # noqa: E402
-from lab import TOP_BUILD, Lab, Steps, Tap, alive, requires, strike, wait_until  # noqa: E402
+from lab import TOP_BUILD, Lab, Tap, alive, requires, strike, wait_until  # noqa: E402
 from moving import Rsh, Thread, shrink, small_buffers  # noqa: E402
 
 ALL = os.environ.get("TEST_FAULTS_ALL") == "1"
@@ -228,14 +228,9 @@ class Cell:
     def start(self):
         for host in (self.alpha, self.beta):
             set_storage(self.lab, host, "")
-        self.source = Steps()
-        run = self.alpha.popen("run", *self.guest, steps=self.source,
-                               env=storage_environment(self.lab, self.alpha))
-        self.source.until("start:10")
-        self.source.go()
-        _, errors = run.communicate(timeout=60)
-        if run.returncode != 0 or not self.goes_on():
-            raise AssertionError("the guest does not run on alpha: " + errors)
+        self.source = self.alpha.run_stepped(*self.guest,
+                                             env=storage_environment(self.lab, self.alpha))
+        assert self.goes_on(), "the guest does not write on alpha"
 
     def reach(self):
         for name in ("line.pid", "line.target"):

@@ -14,11 +14,10 @@ supervisor that takes every migration from migrate:4 on for one whose word was g
 import contextlib
 import json
 import os
-import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, alive, requires, wait_until  # noqa: E402
+from lab import Lab, Tap, requires, strike, wait_until  # noqa: E402
 from moving import Rsh, Thread  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
@@ -46,13 +45,7 @@ class Guest:
         self.lab, self.rsh, self.name = lab, rsh, name
         self.alpha, self.beta = lab.hosts
         self.disk = lab.payload(name + ".img")
-        self.source = Steps()
-        passes = Thread(lambda: self.source.until("start:10"))
-        run = self.alpha.popen("run", *lab.guest(name, self.disk), steps=self.source)
-        passes.wait()
-        self.source.go()
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 0, errors
+        self.source = self.alpha.run_stepped(*lab.guest(name, self.disk))
         assert goes_on(lab, self.disk), "it does not write"
 
     def move(self):
@@ -75,11 +68,6 @@ def connections(pids):
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in table.readlines()[1:]]
     return [row for row in rows if row[3] == "01" and "socket:[%s]" % row[9] in found]
-
-
-def kill(pids):
-    os.kill(min(pids), signal.SIGKILL)
-    wait_until(10, lambda: not alive(min(pids)))
 
 
 def arrives(lab, rsh):
@@ -136,7 +124,8 @@ def before(lab, rsh, victim):
     move = guest.move()
     steps.until("incoming:10")
     wait_until(20, lambda: not connections(guest.alpha.qemu_pids()))
-    kill(guest.beta.qemu_pids() if victim == "qemu" else guest.beta.pids("leasehold-supervisor"))
+    pids = guest.beta.qemu_pids() if victim == "qemu" else guest.beta.pids("leasehold-supervisor")
+    strike(min(pids), "KILL")
     steps.close()
     _, errors = move.communicate(timeout=120)
     tap.ok(move.returncode not in (0, 6), "%s of the destination dies before: it is said" % victim,
@@ -152,7 +141,7 @@ def at_word(lab, rsh):
     guest = Guest(lab, rsh, "word")
     move = guest.move()
     guest.source.until("migrate:4")
-    kill(guest.alpha.pids("leasehold-supervisor"))
+    strike(min(guest.alpha.pids("leasehold-supervisor")), "KILL")
     guest.source.close()
     move.communicate(timeout=120)
 
@@ -178,7 +167,7 @@ def after_source_supervisor(lab, rsh):
     guest = Guest(lab, rsh, "after")
     move = guest.move()
     guest.source.until("migrate:5")
-    kill(guest.alpha.pids("leasehold-supervisor"))
+    strike(min(guest.alpha.pids("leasehold-supervisor")), "KILL")
     guest.source.close()
     move.communicate(timeout=120)
     tap.ok(goes_on(lab, guest.disk), "the source's supervisor dies after: it runs there",
@@ -203,7 +192,7 @@ def after_source_qemu(lab, rsh):
     steps.until("incoming:11")
     passes.wait()
     qemu = guest.alpha.qemu_pids()
-    kill(qemu)
+    strike(min(qemu), "KILL")
     steps.close()
     guest.source.close()
     _, errors = move.communicate(timeout=120)

@@ -17,7 +17,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, alive, requires, wait_until  # noqa: E402
+from lab import Lab, Tap, alive, requires, wait_until  # noqa: E402
 from moving import Rsh, Thread  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
@@ -43,12 +43,7 @@ class Move:
         self.disk = lab.payload(self.name + ".img")
 
     def start(self):
-        self.source = Steps()
-        run = self.alpha.popen("run", *self.lab.guest(self.name, self.disk), steps=self.source)
-        self.source.until("start:10")
-        self.source.go()
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 0, errors
+        self.source = self.alpha.run_stepped(*self.lab.guest(self.name, self.disk))
         assert self.goes_on(), "the guest does not write"
 
     def to(self, host, step):

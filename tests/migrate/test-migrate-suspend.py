@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, requires, wait_until  # noqa: E402
+from lab import Lab, Tap, requires, wait_until  # noqa: E402
 from moving import Rsh  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
@@ -27,12 +27,8 @@ class Guest:
         self.lab, self.name = lab, name
         self.alpha, self.beta = lab.hosts
         self.disk = lab.payload(name + ".img")
-        self.steps = Steps()
-        run = self.alpha.popen("run", *lab.guest(name, self.disk), steps=self.steps)
-        self.steps.until("start:10")
-        self.steps.go()
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 0 and self.writes(), errors
+        self.steps = self.alpha.run_stepped(*lab.guest(name, self.disk))
+        assert self.writes(), "the guest does not write"
         self.move = self.alpha.popen("migrate", name, "beta", "--rsh", rsh.command)
         self.steps.until(step)
 

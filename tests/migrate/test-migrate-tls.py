@@ -19,7 +19,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Steps, Tap, requires, search_path, wait_until  # noqa: E402
+from lab import Lab, Tap, requires, search_path, wait_until  # noqa: E402
 from moving import Rsh  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
@@ -148,12 +148,8 @@ def strangers(lab, rsh, alpha, beta, *options):
     # given a destination that listens
     name = "web%d" % len(options)
     disk = lab.payload(name + ".img")
-    steps = Steps()
     guest = lab.guest(name, disk)
-    run = alpha.popen("run", *guest, steps=steps)
-    steps.until("start:10")
-    steps.go()
-    run.communicate(timeout=60)
+    steps = alpha.run_stepped(*guest)
     tap.ok(goes_on(lab, disk), "the guest runs on alpha")
     plain, wrong = Rogue(lab, name + "-plain"), Rogue(lab, name + "-wrong")
     wrong.use_key("00" * 32)
