@@ -323,6 +323,23 @@ virDomainLockObjIsLeaseLost(virDomainLockObj *obj)
 }
 
 gboolean
+virDomainLockObjCheckLive(virDomainLockObj *obj, GError **error)
+{
+    virDomainLockReason reason;
+    virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
+    gboolean lost = virDomainLockObjIsLeaseLost(obj);
+
+    if ((state == VIR_DOMAIN_LOCK_STATE_RUNNING ||
+         state == VIR_DOMAIN_LOCK_STATE_PAUSED) &&
+        reason != VIR_DOMAIN_LOCK_REASON_LEASE_LOST &&
+        reason != VIR_DOMAIN_LOCK_REASON_YIELDED && !lost)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "it is %s%s",
+                virDomainLockStateName(state), lost ? ", and its leases are lost" : "");
+    return FALSE;
+}
+
+gboolean
 virDomainLockObjMayRun(virDomainLockObj *obj)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&obj->lock);

@@ -136,6 +136,9 @@ void virDomainLockObjSetDanger(virDomainLockObj *obj, const char *why);
 /** From here on nothing may make QEMU write any more: only SIGKILL ends it. */
 void virDomainLockObjSetLeaseLost(virDomainLockObj *obj);
 gboolean virDomainLockObjIsLeaseLost(virDomainLockObj *obj);
+/** STATE: it neither runs nor is paused under its leases, as ours. */
+gboolean virDomainLockObjCheckLive(virDomainLockObj *obj,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /** Was it paused on purpose? What a migration keeps, whatever else stops the guest. */
 void virDomainLockObjSetHeld(virDomainLockObj *obj, gboolean held);
 gboolean virDomainLockObjIsHeld(virDomainLockObj *obj);

@@ -139,23 +139,6 @@ virBlockJobArgs(const virBlock *block)
 
 /* --- running ------------------------------------------------------------------------------- */
 
-static gboolean
-virBlockCheckState(virDomainLockObj *obj, GError **error)
-{
-    virDomainLockReason reason;
-    virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
-
-    if ((state == VIR_DOMAIN_LOCK_STATE_RUNNING ||
-         state == VIR_DOMAIN_LOCK_STATE_PAUSED) &&
-        reason != VIR_DOMAIN_LOCK_REASON_LEASE_LOST &&
-        reason != VIR_DOMAIN_LOCK_REASON_YIELDED && !virDomainLockObjIsLeaseLost(obj))
-        return TRUE;
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "it is %s%s",
-                virDomainLockStateName(state),
-                virDomainLockObjIsLeaseLost(obj) ? ", and its leases are lost" : "");
-    return FALSE;
-}
-
 /* A guest that ended has closed everything, and its leases went with it. Its monitor closes a
  * moment before the process is seen dead. */
 static gboolean
@@ -296,7 +279,7 @@ virBlockRun(virDomainLockObj *obj, const virBlockSequence *sequence,
     block.wait = (virLockWait){.structSize = sizeof(virLockWait),
                                .deadlineUsec = g_get_monotonic_time() + BLOCK_LEASES_USEC,
                                .cancellable = virDomainLockJobCancellable(obj)};
-    ok = virBlockCheckState(obj, error) && virBlockRunSteps(&block, sequence, error);
+    ok = virDomainLockObjCheckLive(obj, error) && virBlockRunSteps(&block, sequence, error);
     virDomainLockObjSetStep(obj, NULL, 0);
     virDomainLockJobEnd(obj);
     if (!ok)

@@ -320,20 +320,14 @@ static gboolean
 virIncomingCheckPaused(virIncoming *incoming, GError **error)
 {
     virDomainLockObj *obj = incoming->start.obj;
-    g_autoptr(JsonNode) answer = obj->guest->ops->command(
-        obj->guest, "query-status", NULL, g_get_monotonic_time() + VIR_SEQUENCE_QMP_USEC,
-        error);
-    const char *status = answer && JSON_NODE_HOLDS_OBJECT(answer)
-                             ? virDomainLockJsonString(json_node_get_object(answer),
-                                                       "status")
-                             : NULL;
+    g_autofree char *status = virMigrateStreamGetRunState(obj, error);
 
-    if (!answer)
+    if (!status)
         return FALSE;
-    if (g_strcmp0(status, "paused") == 0 || g_strcmp0(status, "prelaunch") == 0)
+    if (g_str_equal(status, "paused") || g_str_equal(status, "prelaunch"))
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
-                "it came in state '%s' and not running", status ? status : "?");
+                "it came in state '%s' and not running", status);
     return FALSE;
 }
 

@@ -27,22 +27,6 @@ virDomainLockSnapshotSpecFree(virDomainLockSnapshotSpec *spec)
 /* --- what the sequences share ---------------------------------------------------------------- */
 
 static gboolean
-virSnapshotCheckState(virDomainLockObj *obj, GError **error)
-{
-    virDomainLockReason reason;
-    virDomainLockState state = virDomainLockObjGetStateAndReason(obj, &reason);
-
-    if ((state == VIR_DOMAIN_LOCK_STATE_RUNNING ||
-         state == VIR_DOMAIN_LOCK_STATE_PAUSED) &&
-        reason != VIR_DOMAIN_LOCK_REASON_YIELDED && !virDomainLockObjIsLeaseLost(obj))
-        return TRUE;
-    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE, "it is %s%s",
-                virDomainLockStateName(state),
-                virDomainLockObjIsLeaseLost(obj) ? ", and its leases are lost" : "");
-    return FALSE;
-}
-
-static gboolean
 virSnapshotCheckUnplugs(virSnapshotRun *run, GError **error)
 {
     for (guint i = 0; i < run->look->disks->len; i++) {
@@ -64,7 +48,7 @@ gboolean
 virSnapshotLookUp(virSnapshotRun *run, GError **error)
 {
     if (!virSnapshotCheckName(run->spec->name, error) ||
-        !virSnapshotCheckState(run->obj, error))
+        !virDomainLockObjCheckLive(run->obj, error))
         return FALSE;
     run->look = virSnapshotLookAt(run->obj->config, run->obj->def, error);
     if (!run->look || !virSnapshotCheckUnplugs(run, error))

@@ -33,20 +33,7 @@ static gboolean testHasDirectIo;
 
 /* --- images ------------------------------------------------------------------------------------ */
 
-static void
-run(const char *const *argv)
-{
-    g_autoptr(GError) error = NULL;
-    int status;
-
-    g_spawn_sync(testDir, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
-                 NULL, &status, &error);
-    virAssertNoError(error);
-    g_spawn_check_wait_status(status, &error);
-    virAssertNoError(error);
-}
-
-#define RUN(...) run((const char *const[]){__VA_ARGS__, NULL})
+#define RUN(...) virTestRun(testDir, (const char *const[]){__VA_ARGS__, NULL})
 
 static void
 makeRaw(const char *name)

@@ -239,20 +239,7 @@ testNoProgram(void)
     g_assert_nonnull(strstr(error->message, "'qemu-system-none'"));
 }
 
-static void
-spawn(const char *const *argv)
-{
-    g_autoptr(GError) error = NULL;
-    int status;
-
-    g_spawn_sync(testDir, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
-                 NULL, &status, &error);
-    virAssertNoError(error);
-    g_spawn_check_wait_status(status, &error);
-    virAssertNoError(error);
-}
-
-#define RUN(...) spawn((const char *const[]){__VA_ARGS__, NULL})
+#define RUN(...) virTestRun(testDir, (const char *const[]){__VA_ARGS__, NULL})
 
 int
 main(int argc, char **argv)

@@ -18,20 +18,7 @@ typedef struct {
     char *dir;
 } Fixture;
 
-static void
-run(Fixture *f, const char *const *argv)
-{
-    g_autoptr(GError) error = NULL;
-    int status;
-
-    g_spawn_sync(f->dir, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
-                 &status, &error);
-    virAssertNoError(error);
-    g_spawn_check_wait_status(status, &error);
-    virAssertNoError(error);
-}
-
-#define RUN(f, ...) run(f, (const char *const[]){__VA_ARGS__, NULL})
+#define RUN(f, ...) virTestRun((f)->dir, (const char *const[]){__VA_ARGS__, NULL})
 #define CREATE(f, ...) RUN(f, "qemu-img", "create", "-q", "-f", "qcow2", __VA_ARGS__)
 
 static void

@@ -19,20 +19,7 @@ typedef struct {
     char *image;
 } Fixture;
 
-static void
-run(Fixture *f, const char *const *argv)
-{
-    g_autoptr(GError) error = NULL;
-    int status;
-
-    g_spawn_sync(f->dir, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
-                 &status, &error);
-    virAssertNoError(error);
-    g_spawn_check_wait_status(status, &error);
-    virAssertNoError(error);
-}
-
-#define RUN(f, ...) run(f, (const char *const[]){__VA_ARGS__, NULL})
+#define RUN(f, ...) virTestRun((f)->dir, (const char *const[]){__VA_ARGS__, NULL})
 
 static void
 setUp(Fixture *f, gconstpointer data)

@@ -33,4 +33,18 @@ virTestInit(int *argc, char ***argv)
     }                                                                                        \
     G_STMT_END
 
+/** Runs a program in @dir, which has to succeed. */
+static inline void
+virTestRun(const char *dir, const char *const *argv)
+{
+    g_autoptr(GError) error = NULL;
+    int status;
+
+    g_spawn_sync(dir, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
+                 &status, &error);
+    virAssertNoError(error);
+    g_spawn_check_wait_status(status, &error);
+    virAssertNoError(error);
+}
+
 #endif
