@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """leasehold(1) and --help say the same: the page has exactly the commands of the table, and
 each command's section exactly the options of its --help, and the same value names. Both ways,
-so that neither can fall behind. Every page has the sections that its readers look for."""
+so that neither can fall behind; the events that it names are those of the D-Bus interface. Every
+page has the sections that its readers look for."""
 
 import os
 import re
@@ -68,6 +69,12 @@ def options_of_help(text):
     return options
 
 
+def events_of_interface():
+    with open(f"{TOP}/data/io.leasehold.Guest1.xml", encoding="utf-8") as file:
+        text = re.search(r"@event: ([A-Z_,\s]+)", file.read()).group(1)
+    return set(re.findall(r"[A-Z_]{2,}", text))
+
+
 def main():
     page = read_pod("leasehold")
     commands = commands_of_help()
@@ -81,6 +88,9 @@ def main():
         in_help = options_of_help(help_of(*command.split()))
         check(in_page == in_help, f"{command}: page and --help have the same options",
               f"page: {in_page}", f"--help: {in_help}")
+    in_page = set(re.findall(r"B<([A-Z_]{2,})>", sections["events"]))
+    check(in_page == events_of_interface(), "events: page and D-Bus interface name the same",
+          f"{in_page ^ events_of_interface()}")
     in_page = set(options_of_pod(page.split("=head1 GLOBAL OPTIONS")[1].split("=head1")[0]))
     check(in_page == GLOBAL | {"--version"}, "the global options are described", f"{in_page}")
     for name in PAGES:
