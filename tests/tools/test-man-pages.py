@@ -3,12 +3,15 @@
 """leasehold(1) and --help say the same: the page has exactly the commands of the table, and
 each command's section exactly the options of its --help, and the same value names. Both ways,
 so that neither can fall behind; the events that it names are those of the D-Bus interface. Every
-page has the sections that its readers look for."""
+page has the sections that its readers look for. The configurations that README.md and
+leasehold.conf(5) show are read as they stand there."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 
 TOP = os.environ.get("top_srcdir", ".")
 LEASEHOLD = os.path.join(os.environ.get("top_builddir", "."), "leasehold")
@@ -75,6 +78,26 @@ def events_of_interface():
     return set(re.findall(r"[A-Z_]{2,}", text))
 
 
+def keys_of_example(path):
+    """What the program makes of the first configuration in a document: {key: value}."""
+    with open(f"{TOP}/{path}", encoding="utf-8") as file:
+        lines = iter(file.read().split("\n"))
+    block = []
+    for line in lines:
+        if block and line and not line.startswith("    "):
+            break
+        if block or re.match(r"    \[[a-z]+\]$", line):
+            block.append(line[4:])
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write("\n".join(block))
+        file.flush()
+        done = subprocess.run([LEASEHOLD, "--config", file.name, "--json", "plugin", "show", "sanlock"],
+                              capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode != 0:
+        return done.stderr
+    return {key["key"]: key["value"] for key in json.loads(done.stdout)["keys"] if key["value"]}
+
+
 def main():
     page = read_pod("leasehold")
     commands = commands_of_help()
@@ -100,6 +123,10 @@ def main():
             wanted += ["EXIT STATUS", "SIGNALS"]
         missing = [title for title in wanted if f"\n=head1 {title}\n" not in text]
         check(not missing, f"{name}: has the sections that are looked for", f"{missing}")
+    for path in ("README.md", "docs/man/leasehold.conf.pod"):
+        keys = keys_of_example(path)
+        check(isinstance(keys, dict) and keys.get("store") == "/dev/vg0/leases" and
+              keys.get("host_id") == "1", f"{path}: its configuration is read as it is meant", keys)
     print(f"1..{count}")
     return failed > 0
 
