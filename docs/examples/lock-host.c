@@ -134,6 +134,16 @@ takeLeases(virLockManager *man, pid_t pid, int sock, GError **error)
            virLockManagerAdvanceUse(man, NULL, error);
 }
 
+static gboolean
+letExecute(int sock, GError **error)
+{
+    if (send(sock, "g", 1, MSG_NOSIGNAL) == 1)
+        return TRUE;
+    g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE,
+                "the child is gone: %s", g_strerror(errno));
+    return FALSE;
+}
+
 static pid_t
 startForked(virLockManager *man, char *const *qemu, GError **error)
 {
@@ -152,8 +162,7 @@ startForked(virLockManager *man, char *const *qemu, GError **error)
         return -1;
     }
     close(pair[1]);
-    if (!takeLeases(man, pid, pair[0], error) ||
-        send(pair[0], "g", 1, MSG_NOSIGNAL) != 1) {
+    if (!takeLeases(man, pid, pair[0], error) || !letExecute(pair[0], error)) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
         pid = -1;
