@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	%D%/bare.py \
 	%D%/dbus_wire.py \
 	%D%/machine.py \
+	%D%/moving.py \
 	%D%/packages.sh \
 	%D%/qmp.py \
 	%D%/stepped.py \

@@ -3,7 +3,10 @@
 #
 # The arrows of the house point one way (HACKING.md): common <- lock_manager <- domain_lock <-
 # supervisor, tools; a plugin sees include/ and common/ only. Read from the #include lines.
-# Each wrong arrow of the second half has been seen to be found, and must be.
+# Each wrong arrow of the second half has been seen to be found, and must be. What the tests are
+# made of is in the tarball.
+#
+# Seen failing: without tests/lib/moving.py in its local.mk.
 
 . "${top_srcdir:-.}/tests/lib/functions.sh"
 
@@ -16,6 +19,16 @@ layers() {
 }
 
 is "$(layers "$top_srcdir")" "" "no #include of the sources points the wrong way"
+
+# a list that was forgotten shows only where somebody builds from the tarball
+unlisted() {
+    (cd "$top_srcdir" && find tests fuzz bench -maxdepth 2 -type f \
+        \( -name '*.py' -o -name '*.sh' -o -name '*.[ch]' \) |
+        while read -r file; do
+            grep -qrF --include=local.mk "/${file##*/}" tests fuzz bench || echo "$file"
+        done)
+}
+is "$(unlisted)" "" "each file of the tests is in the local.mk of some folder"
 
 # given a tree with one wrong #include, then it is found
 wrong_arrow() {
