@@ -5,7 +5,8 @@ in words that help. What is held is asked of the store, from another host.
 
 Seen failing: with a destroy that does not wait until the leases are free (virFreedAwait), it ends
 while the lock daemon stands still, and the disk is held. With one that waits for what can be taken
-(virFreedIsOwner), it gives up although another host can have the guest.
+(virFreedIsOwner), it gives up although another host can have the guest. With a listener that need
+not live (virCallListenerLives), a command waits for one that is half dead, and fails.
 """
 
 import json
@@ -16,10 +17,25 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.environ.get("top_srcdir", "."), "tests/lib"))
-from lab import Lab, Tap, alive, requires, strike, wait_until  # noqa: E402
+from lab import Lab, Tap, alive, process_state, requires, strike, wait_until  # noqa: E402
 
 requires("sanlock", "qemu-system-x86_64", "payload")
 tap = Tap()
+
+
+# Of a process that was killed one thread may take its time to end, stuck in the kernel, and what
+# the process had open is open until then.
+HALF_DEAD = """
+import ctypes, os, socket, sys, threading, time
+os.unlink(sys.argv[1])
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+threading.Thread(target=time.sleep, args=(600,)).start()
+print("listens", flush=True)
+SYS_EXIT = 60  # of one thread; x86-64
+ctypes.CDLL(None).syscall(SYS_EXIT, 0)
+"""
 
 
 class Guest:
@@ -97,6 +113,23 @@ def idle(lab):
     shown = guest.show()
     tap.ok(shown["reason"] == "destroyed" and shown.get("exit_status") is None,
            "how QEMU, which was not our child, exited is not invented", shown)
+
+
+def half_dead(lab):
+    guest = Guest(lab, "half")
+    guest.orphan()
+    control = os.path.join(guest.alpha.run_dir, "guests", guest.uuid, "control")
+    with subprocess.Popen([sys.executable, "-c", HALF_DEAD, control],
+                          stdout=subprocess.PIPE) as listener:
+        try:
+            listener.stdout.readline()
+            assert wait_until(10, lambda: process_state(listener.pid) == "Z")
+            done = guest.alpha.leasehold("suspend", "half")
+        finally:
+            listener.kill()
+    tap.ok(done.returncode == 0 and guest.show()["state"] == "paused",
+           "a supervisor that is dead, but for a thread, is not waited for", done.stderr)
+    guest.end()
 
 
 def destroy_while_daemon_stands(guest, strikes=lambda destroy: None):
@@ -276,7 +309,7 @@ def main():
     with Lab("reattach") as lab:
         lab.store()
         lab.join(lab.host("alpha", 1), lab.host("beta", 2))
-        for case in (idle, ended, hangs, concurrent, deadline, foreground, destroyed,
+        for case in (idle, ended, half_dead, hangs, concurrent, deadline, foreground, destroyed,
                      destroy_is_killed, daemon_is_killed):
             with tap.case(case.__name__):
                 case(lab)
