@@ -147,6 +147,7 @@ setBreakpoint(virSupervisorHold *hold)
 {
     gulong entry = BREAKPOINT_MASK ? findEntry(hold->pid) : 0;
 
+    hold->entry = 0;
     if (!entry)
         return FALSE;
     errno = 0;
@@ -224,15 +225,16 @@ awaitExec(const virSupervisorHold *hold)
     return TRUE;
 }
 
-/* FALSE: it has ended. */
+/* FALSE: it has ended. A library, or what sanitizers put before the entry point, may execute
+ * another program, or the same once more: then it is that one's entry point. */
 static gboolean
 awaitEntry(virSupervisorHold *hold)
 {
     int stop = EXEC_STOP;
 
-    if (!setBreakpoint(hold))
-        return TRUE;
     do {
+        if (stop == EXEC_STOP && !setBreakpoint(hold))
+            return TRUE;
         resume(hold, stop);
         stop = awaitStop(hold);
         if (stop == 0)

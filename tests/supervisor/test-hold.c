@@ -5,7 +5,8 @@
  *
  * Seen failing: does-not-begin when it is let go at its exec stop, dies-with-park without
  * EXITKILL, released-early when the breakpoint stays, is-executed-later without the SIGTRAP,
- * foreign-signal without isItsOwn, another-one-is-refused without isLaidOut.
+ * foreign-signal without isItsOwn, another-one-is-refused without isLaidOut, executes-another
+ * with one breakpoint only.
  */
 #include "tests/supervisor/guest_fixture.h"
 #include "common/fd.h"
@@ -131,6 +132,38 @@ testDoesNotBegin(GuestFixture *fixture, gconstpointer data)
     g_assert_false(hasBegun(fixture));
 
     assertBeginsWithoutMonitor(fixture, argv);
+    (void)guestFixtureEnd(fixture);
+}
+
+/* What this very program does before its entry point if it is told to: sanitizers do it. */
+static void
+executeAnother(int argc, char **argv, char **envp)
+{
+    if (argc > 2 && strcmp(argv[1], "--another") == 0)
+        (void)execve(argv[2], &argv[2], envp);
+}
+
+__attribute__((section(".preinit_array"),
+               used)) static void (*const beforeEntry)(int, char **,
+                                                       char **) = executeAnother;
+
+static void
+testExecutesAnother(GuestFixture *fixture, gconstpointer data)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_auto(GStrv) another = markerArgv(fixture);
+    const char *const argv[] = {self,       "--another", another[0],
+                                another[1], another[2],  NULL};
+    gint64 until = IN_SEC(20);
+
+    load(fixture, (char **)argv);
+    while (!(isInState(guestPid(fixture), 't') && !hasMapped(guestPid(fixture), self) &&
+             hasMapped(guestPid(fixture), "libc.so"))) {
+        g_assert_false(hasBegun(fixture));
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(1000);
+    }
+    assertBeginsWithoutMonitor(fixture, (char **)argv);
     (void)guestFixtureEnd(fixture);
 }
 
@@ -496,6 +529,7 @@ main(int argc, char **argv)
 {
     virTestInit(&argc, &argv);
     add("does-not-begin", testDoesNotBegin);
+    add("executes-another", testExecutesAnother);
     add("released-early", testReleasedEarly);
     add("qemu-goes-on-unchanged", testQemuGoesOnUnchanged);
     add("killed-while-held", testKilledWhileHeld);
