@@ -63,6 +63,9 @@ typedef struct _virDomainLockGuestOps {
      * had, exec does it all. From then on until exec there is no passFd and no run. NULL: it
      * cannot be had. */
     void (*load)(virDomainLockGuest *guest, const char *const *argv);
+    /** Something failed between load and exec: if that is because what was loaded has ended by
+     * itself, its status and last words replace the error. NULL: they never do. */
+    void (*explain)(virDomainLockGuest *guest, GError **error);
     /** Lets the parked child execute @argv; returns when exec succeeded and QEMU answered, or
      * with the errno of exec, or QEMU's own words and status when it exits at once. @first:
      * what it is asked with the first words, or NULL. */

@@ -629,6 +629,8 @@ virDomainLockStartRun(virDomainLockObj *obj, const virLockWait *wait, GError **e
         step->enter(obj, "start", step->number);
         if (virStartCheckBounds(wait, step->what, &why) && step->run(&start, &why))
             continue;
+        if (obj->guest->ops->explain)
+            obj->guest->ops->explain(obj->guest, &why);
         virStartFail(obj, undo, &why);
         g_propagate_error(error, why);
         return FALSE;

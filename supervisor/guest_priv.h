@@ -25,6 +25,8 @@ typedef struct _virSupervisorGuest {
     gboolean attached; /* not our child */
 
     virSupervisorPark *park; /* until exec */
+    gboolean loaded;         /* or about to be: its command is in the log */
+    goffset logStart;        /* what it says comes behind this */
     GMutex connectLock;      /* one thread reconnects */
     virQmp *qmp;
 

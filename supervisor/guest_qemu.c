@@ -39,7 +39,9 @@
 #define PASS_TIMEOUT_SEC 10
 /* A QEMU that closed its monitor is ending; this long it may take to be gone. */
 #define ENDING_USEC (2 * G_USEC_PER_SEC)
-/* The same, on a busy host: its last words are worth more than a quick answer. */
+/* The lock daemon sees the files of a process closed a moment before it is gone. */
+#define LOADED_END_USEC (G_USEC_PER_SEC / 5)
+/* As ENDING_USEC, on a busy host: its last words are worth more than a quick answer. */
 #define LAST_WORDS_USEC (10 * G_USEC_PER_SEC)
 
 /* --- events -------------------------------------------------------------------------------- */
@@ -247,7 +249,7 @@ peekStatus(virSupervisorGuest *guest)
 
 /* QEMU did not come up: if it ended, its status and last words are the better message. */
 static void
-explainEarlyEnd(virSupervisorGuest *guest, goffset logStart, GError **error)
+explainEarlyEnd(virSupervisorGuest *guest, GError **error)
 {
     g_autofree char *how = NULL;
     g_autofree char *words = NULL;
@@ -264,7 +266,7 @@ explainEarlyEnd(virSupervisorGuest *guest, goffset logStart, GError **error)
     if (cancelled && (status < 0 || !WIFEXITED(status)))
         return;
     how = status < 0 ? g_strdup("ended") : virSpawnDescribeStatus(status);
-    words = virSupervisorLogTail(guest->logFd, logStart);
+    words = virSupervisorLogTail(guest->logFd, guest->logStart);
     g_clear_error(error);
     g_set_error(error, VIR_LOCK_ERROR,
                 status >= 0 && WIFEXITED(status) ? VIR_LOCK_ERROR_CONFIG
@@ -318,14 +320,40 @@ guestRun(virDomainLockGuest *base, const char *const *argv, gint64 deadlineUsec,
 }
 
 static void
+logCommand(virSupervisorGuest *guest, const char *file, const char *const *argv)
+{
+    virSupervisorLogCommand(guest->logFd, file, argv);
+    guest->logStart = virSupervisorLogEnd(guest->logFd);
+}
+
+static void
 guestLoad(virDomainLockGuest *base, const char *const *argv)
 {
     virSupervisorGuest *guest = virSupervisorGuestOf(base);
     g_auto(GStrv) env = guestEnvironment();
     g_autofree char *file = findProgram(argv[0], NULL);
 
-    if (guest->park && file)
-        virSupervisorParkLoad(guest->park, file, argv, (const char *const *)env);
+    if (!guest->park || !file ||
+        !virSupervisorParkHold(guest->park, file, argv, (const char *const *)env))
+        return;
+    /* its loader may have something to say */
+    logCommand(guest, file, argv);
+    guest->loaded = TRUE;
+    virSupervisorParkLoad(guest->park);
+}
+
+static void
+guestExplain(virDomainLockGuest *base, GError **error)
+{
+    virSupervisorGuest *guest = virSupervisorGuestOf(base);
+    gboolean ending = g_error_matches(*error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE) ||
+                      g_error_matches(*error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL);
+
+    /* who lost its leases to a signal knows more than the signal tells */
+    if (guest->park && guest->loaded &&
+        virPidfdWait(guest->pidfd, ending ? g_get_monotonic_time() + LOADED_END_USEC : 0) &&
+        WIFEXITED(peekStatus(guest)))
+        explainEarlyEnd(guest, error);
 }
 
 static gboolean
@@ -336,7 +364,6 @@ guestExec(virDomainLockGuest *base, const char *const *argv,
     g_autofree char *file = NULL;
     g_auto(GStrv) env = guestEnvironment();
     GError *cause = NULL;
-    goffset logStart;
 
     if (!guest->park) {
         g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_STATE,
@@ -346,8 +373,8 @@ guestExec(virDomainLockGuest *base, const char *const *argv,
     file = findProgram(argv[0], error);
     if (!file)
         return FALSE;
-    virSupervisorLogCommand(guest->logFd, file, argv);
-    logStart = virSupervisorLogEnd(guest->logFd);
+    if (!guest->loaded)
+        logCommand(guest, file, argv);
     if (!virSupervisorParkGo(guest->park, file, argv, (const char *const *)env,
                              wait->deadlineUsec, error))
         return FALSE;
@@ -356,7 +383,7 @@ guestExec(virDomainLockGuest *base, const char *const *argv,
     virFdClose(g_steal_fd(&guest->listenFd));
     if (virQmpConnect(guest->qmp, first, wait->deadlineUsec, wait->cancellable, &cause))
         return TRUE;
-    explainEarlyEnd(guest, logStart, &cause);
+    explainEarlyEnd(guest, &cause);
     g_propagate_error(error, cause);
     return FALSE;
 }
@@ -448,6 +475,7 @@ static const virDomainLockGuestOps guestOps = {
     .awaitParked = guestAwaitParked,
     .passFd = guestPassFd,
     .load = guestLoad,
+    .explain = guestExplain,
     .exec = guestExec,
     .command = guestCommand,
     .commands = guestCommands,

@@ -447,19 +447,24 @@ isLaidOut(const virSupervisorPark *park, const char *file, const char *const *ar
            g_strv_equal((const char *const *)command->envp, envp);
 }
 
-void
-virSupervisorParkLoad(virSupervisorPark *park, const char *file, const char *const *argv,
+gboolean
+virSupervisorParkHold(virSupervisorPark *park, const char *file, const char *const *argv,
                       const char *const *envp)
+{
+    if (park->hold || !virSupervisorHoldSuits(file) ||
+        !layOut(park, file, argv, envp, NULL))
+        return FALSE;
+    park->hold = virSupervisorHoldNew(park->pid);
+    return park->hold != NULL;
+}
+
+void
+virSupervisorParkLoad(virSupervisorPark *park)
 {
     const char request = REQUEST_LOAD;
 
-    if (park->hold || !virSupervisorHoldSuits(file) ||
-        !layOut(park, file, argv, envp, NULL))
-        return;
-    park->hold = virSupervisorHoldNew(park->pid);
     /* only a child that is dead cannot hear of it, which Go will tell */
-    if (park->hold)
-        (void)virFdSend(park->sock, &request, 1, -1);
+    (void)virFdSend(park->sock, &request, 1, -1);
 }
 
 static void

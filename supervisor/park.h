@@ -57,13 +57,16 @@ gboolean virSupervisorParkRun(virSupervisorPark *park,
                               const virSupervisorParkProgram *program,
                               gint64 deadlineUsec, int *waitStatus,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/** What Load is to load; it has to follow. FALSE: that cannot be had, and Go does it all. In
+ * the thread of Go. */
+gboolean virSupervisorParkHold(virSupervisorPark *park, const char *file,
+                               const char *const *argv, const char *const *envp);
 /**
  * virSupervisorParkLoad: the child executes the program, and is held before its first own
  * instruction until Go says the same (hold.h). It waits for nothing. After it PassFd and Run
- * fail. Where that cannot be had, or execve fails, Go does it all. In the thread of Go.
+ * fail. Where execve fails, Go does it all.
  */
-void virSupervisorParkLoad(virSupervisorPark *park, const char *file,
-                           const char *const *argv, const char *const *envp);
+void virSupervisorParkLoad(virSupervisorPark *park);
 /**
  * virSupervisorParkGo:
  * @file: executed as it is (no PATH search)

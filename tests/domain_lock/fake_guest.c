@@ -90,6 +90,12 @@ fakeLoad(virDomainLockGuest *guest, const char *const *argv)
     (void)fakeCall("load", NULL);
 }
 
+static void
+fakeExplain(virDomainLockGuest *guest, GError **error)
+{
+    g_prefix_error(error, "explained: ");
+}
+
 static gboolean
 fakeExec(virDomainLockGuest *guest, const char *const *argv,
          virDomainLockGuestCommand *first, const virLockWait *wait, GError **error)
@@ -160,6 +166,7 @@ static const virDomainLockGuestOps fakeOps = {
     .park = fakePark,
     .passFd = fakePassFd,
     .load = fakeLoad,
+    .explain = fakeExplain,
     .exec = fakeExec,
     .command = fakeCommand,
     .commands = fakeCommands,

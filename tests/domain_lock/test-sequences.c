@@ -117,6 +117,7 @@ testStartFails(Fake *self, gconstpointer data)
 
     g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_BUSY);
     g_assert_nonnull(strstr(error->message, "cannot start guest 'web'"));
+    g_assert_nonnull(strstr(error->message, "explained: "));
     g_assert_null(strstr(error->message, "could not undo"));
     g_assert_cmpint(virDomainLockObjGetStateAndReason(obj, &reason), ==,
                     VIR_DOMAIN_LOCK_STATE_SHUTOFF);

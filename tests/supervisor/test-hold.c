@@ -6,7 +6,7 @@
  * Seen failing: does-not-begin when it is let go at its exec stop, dies-with-park without
  * EXITKILL, released-early when the breakpoint stays, is-executed-later without the SIGTRAP,
  * foreign-signal without isItsOwn, another-one-is-refused without isLaidOut, executes-another
- * with one breakpoint only.
+ * with one breakpoint only, ends-while-loaded when only exec looks where the log ends.
  */
 #include "tests/supervisor/guest_fixture.h"
 #include "common/fd.h"
@@ -32,6 +32,17 @@ isInState(pid_t pid, char state)
     virProcessStat st = {0};
 
     return virProcessReadStat(pid, &st) == 0 && st.state == state;
+}
+
+static void
+awaitState(pid_t pid, char state)
+{
+    gint64 until = IN_SEC(20);
+
+    while (!isInState(pid, state)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(1000);
+    }
 }
 
 static gboolean
@@ -135,17 +146,22 @@ testDoesNotBegin(GuestFixture *fixture, gconstpointer data)
     (void)guestFixtureEnd(fixture);
 }
 
-/* What this very program does before its entry point if it is told to: sanitizers do it. */
+/* What this very program does before its entry point if it is told to: sanitizers execute
+ * another one, and a loader that misses a library ends. */
 static void
-executeAnother(int argc, char **argv, char **envp)
+doBeforeEntry(int argc, char **argv, char **envp)
 {
     if (argc > 2 && strcmp(argv[1], "--another") == 0)
         (void)execve(argv[2], &argv[2], envp);
+    if (argc > 2 && strcmp(argv[1], "--say") == 0) {
+        (void)virFdWriteFull(STDERR_FILENO, argv[2], strlen(argv[2]));
+        _exit(127);
+    }
 }
 
 __attribute__((section(".preinit_array"),
                used)) static void (*const beforeEntry)(int, char **,
-                                                       char **) = executeAnother;
+                                                       char **) = doBeforeEntry;
 
 static void
 testExecutesAnother(GuestFixture *fixture, gconstpointer data)
@@ -164,6 +180,49 @@ testExecutesAnother(GuestFixture *fixture, gconstpointer data)
         g_usleep(1000);
     }
     assertBeginsWithoutMonitor(fixture, (char **)argv);
+    (void)guestFixtureEnd(fixture);
+}
+
+#define LAST_WORDS "QEMU exited with status 127 at once: no such library"
+
+/* Whatever it is that notices the end of the process: these are the better words. */
+static void
+testEndsWhileLoaded(GuestFixture *fixture, gconstpointer data)
+{
+    const virDomainLockGuestOps *ops = fixture->guest->ops;
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    const char *const argv[] = {self, "--say", "no such library", NULL};
+    g_autoptr(GError) error = NULL;
+
+    load(fixture, (char **)argv);
+    awaitState(guestPid(fixture), 'Z');
+    g_set_error(&error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE, "it is gone");
+    ops->explain(fixture->guest, &error);
+    g_assert_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG);
+    g_assert_cmpstr(error->message, ==, LAST_WORDS);
+
+    g_clear_error(&error);
+    g_assert_false(guestFixtureExec(fixture, argv, IN_SEC(20), &error));
+    g_assert_cmpstr(error->message, ==, LAST_WORDS);
+    (void)guestFixtureEnd(fixture);
+}
+
+static void
+testIsNotExplained(GuestFixture *fixture, gconstpointer data)
+{
+    const virDomainLockGuestOps *ops = fixture->guest->ops;
+    g_auto(GStrv) argv = markerArgv(fixture);
+    g_autoptr(GError) error = NULL;
+
+    load(fixture, argv);
+    awaitLoaded(guestPid(fixture));
+    g_set_error(&error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE, "as it was");
+    ops->explain(fixture->guest, &error);
+    g_assert_cmpstr(error->message, ==, "as it was");
+    g_assert_cmpint(kill(guestPid(fixture), SIGKILL), ==, 0);
+    awaitState(guestPid(fixture), 'Z');
+    ops->explain(fixture->guest, &error);
+    g_assert_cmpstr(error->message, ==, "as it was");
     (void)guestFixtureEnd(fixture);
 }
 
@@ -530,6 +589,8 @@ main(int argc, char **argv)
     virTestInit(&argc, &argv);
     add("does-not-begin", testDoesNotBegin);
     add("executes-another", testExecutesAnother);
+    add("ends-while-loaded", testEndsWhileLoaded);
+    add("is-not-explained", testIsNotExplained);
     add("released-early", testReleasedEarly);
     add("qemu-goes-on-unchanged", testQemuGoesOnUnchanged);
     add("killed-while-held", testKilledWhileHeld);
