@@ -6,7 +6,7 @@
  *   Attach --------------------------------^
  *
  * Three things end the life of QEMU and each is good enough alone: SIGKILL by pidfd, the
- * cgroup's kill, and, before exec, the end of this process. It is dead only when the kernel
+ * cgroup's kill, and, before it begins, the end of this process. It is dead only when the kernel
  * says so by the pidfd (all threads gone, all files closed) and nothing that it started is
  * left (I3).
  *

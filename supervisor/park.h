@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * park.h: the child that is QEMU-to-be: forked and registered with the lock daemon first,
- * told what to execute only when all its leases are held (I2).
+ * park.h: the child that is QEMU-to-be: forked and registered with the lock daemon first. Its
+ * program is executed, or begins if it is loaded already, only when all its leases are held (I2).
  */
 #ifndef LEASEHOLD_SUPERVISOR_PARK_H
 #define LEASEHOLD_SUPERVISOR_PARK_H
@@ -22,7 +22,7 @@ typedef struct _virSupervisorParkOptions {
  * virSupervisorParkNew:
  *
  * Forks the child; in the main thread, before any other thread exists. It does not wait:
- * virSupervisorParkAwaitReady does. The child dies if this process does before exec.
+ * virSupervisorParkAwaitReady does. The child dies if this process does before Go.
  */
 virSupervisorPark *virSupervisorParkNew(const virSupervisorParkOptions *options,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
