@@ -11,6 +11,9 @@
  *                 instruction was executed
  *   release       the breakpoint is taken out again, and the child is let go
  *
+ * Only the thread that executed the program is held: one that a library makes for itself meanwhile
+ * runs, and what it might execute is not caught.
+ *
  * On other processors than the one below, and of a program with another word size than ours, the
  * child stays in its exec stop.
  */

@@ -32,10 +32,11 @@ gboolean virSupervisorHoldSuits(const char *file);
 virSupervisorHold *virSupervisorHoldNew(pid_t pid) G_GNUC_WARN_UNUSED_RESULT;
 
 /**
- * virSupervisorHoldRelease: waits until the program is loaded, and lets it begin. At most once.
+ * virSupervisorHoldRelease: waits until the program is loaded, and lets it begin. At most once,
+ * and only when it may begin.
  *
  * TRUE: it goes on, or has died; its pidfd tells. TIMEOUT: it is not loaded by @deadlineUsec
- * (monotonic). INTERNAL: it cannot be let go. It will not begin then: Free ends it.
+ * (monotonic), or is just being let go. INTERNAL: it cannot be let go; Free ends it.
  */
 gboolean virSupervisorHoldRelease(virSupervisorHold *hold, gint64 deadlineUsec,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
