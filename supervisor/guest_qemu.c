@@ -346,12 +346,18 @@ static void
 guestExplain(virDomainLockGuest *base, GError **error)
 {
     virSupervisorGuest *guest = virSupervisorGuestOf(base);
-    gboolean ending = g_error_matches(*error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_UNAVAILABLE) ||
-                      g_error_matches(*error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_INTERNAL);
 
+    switch ((*error)->code) {
+    case VIR_LOCK_ERROR_UNAVAILABLE:
+    case VIR_LOCK_ERROR_STATE:
+    case VIR_LOCK_ERROR_INTERNAL:
+        break;
+    default: /* says more than the end of a process does */
+        return;
+    }
     /* who lost its leases to a signal knows more than the signal tells */
     if (guest->park && guest->loaded &&
-        virPidfdWait(guest->pidfd, ending ? g_get_monotonic_time() + LOADED_END_USEC : 0) &&
+        virPidfdWait(guest->pidfd, g_get_monotonic_time() + LOADED_END_USEC) &&
         WIFEXITED(peekStatus(guest)))
         explainEarlyEnd(guest, error);
 }
