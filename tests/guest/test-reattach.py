@@ -177,7 +177,8 @@ def destroyed(lab):
 
 
 def starts_on(guest, host):
-    done = host.leasehold("run", guest.xml)
+    """As soon as that host has seen, at its next renewal, that the lock daemon is another one."""
+    done = host.leasehold("run", "--timeout", "60", guest.xml)
     runs = done.returncode == 0 and guest.runs()
     host.leasehold("destroy", guest.name)
     return runs
