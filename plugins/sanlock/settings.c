@@ -180,6 +180,6 @@ virSanlockConfigNeedStore(const virSanlockConfig *config, GError **error)
     if (config->store)
         return TRUE;
     g_set_error(error, VIR_LOCK_ERROR, VIR_LOCK_ERROR_CONFIG,
-                "no store is configured: set [sanlock] store, lockspace and host_id");
+                "no store is configured: set [sanlock] store and host_id (leasehold.conf(5))");
     return FALSE;
 }
